@@ -1,0 +1,96 @@
+"""One tree of exceptions; each says what is wrong, with which value, and what to do.
+
+::
+
+    StreamAdError
+    ├── ConfigError            a setting: key, value, what is allowed; only at start
+    ├── InputError             an input that cannot be read at all (missing column, empty file)
+    ├── NotEnoughHistory       too few normal windows to learn from
+    ├── StateError             a checkpoint or state record of another configuration, or damaged
+    ├── OutputError            an output that cannot be written (disk full, no permission)
+    ├── NotFitted              a detector asked to score before it learned
+    ├── MissingDependency      an optional package that a chosen setting needs
+    └── ArtifactError
+        ├── ArtifactNotFound   no such file or version
+        ├── ArtifactCorrupt    a digest or a file's content does not fit its card
+        └── ArtifactMismatch   sound, but made for other sensors, windows or software
+
+Bad *data* is not an exception: it is a value (dead letter, masked cell, counter).
+"""
+
+from __future__ import annotations
+
+
+class StreamAdError(Exception):
+    """Root of everything this package raises on purpose.
+
+    Examples
+    --------
+    >>> issubclass(ConfigError, StreamAdError)
+    True
+    """
+
+
+class ConfigError(StreamAdError):
+    """A setting that cannot be used.
+
+    Parameters
+    ----------
+    key : str
+        Dotted path of the setting, such as ``windows.period_s``.
+    value : object
+        What was given.
+    allowed : str
+        What may be given instead, as a sentence.
+
+    Examples
+    --------
+    >>> raise ConfigError("windows.hop", 0, "a whole number of slots, at least 1")
+    Traceback (most recent call last):
+    ...
+    stream_ad.errors.ConfigError: windows.hop = 0: allowed is a whole number of slots, at least 1
+    """
+
+    def __init__(self, key: str, value: object, allowed: str) -> None:
+        self.key, self.value, self.allowed = key, value, allowed
+        super().__init__(f"{key} = {value!r}: allowed is {allowed}")
+
+
+class InputError(StreamAdError):
+    """An input that cannot be read at all."""
+
+
+class NotEnoughHistory(StreamAdError):
+    """Too few normal windows to learn from."""
+
+
+class StateError(StreamAdError):
+    """A checkpoint or a machine state that does not belong to this run."""
+
+
+class OutputError(StreamAdError):
+    """An output that cannot be written."""
+
+
+class NotFitted(StreamAdError):
+    """A detector that was asked for scores before ``fit`` or ``load``."""
+
+
+class MissingDependency(StreamAdError):
+    """An optional package that the chosen setting needs."""
+
+
+class ArtifactError(StreamAdError):
+    """Anything wrong with a saved detector."""
+
+
+class ArtifactNotFound(ArtifactError):
+    """No artifact, or an incomplete one, where one was expected."""
+
+
+class ArtifactCorrupt(ArtifactError):
+    """Files that do not match the digests or shapes in their card."""
+
+
+class ArtifactMismatch(ArtifactError):
+    """A sound artifact that was made for something else."""
