@@ -68,7 +68,7 @@ class WindowSpec:
             raise ConfigError("windows.period_s", None, "the seconds between two readings")
         if not config.sensors:
             raise ConfigError("windows.sensors", [], "a list of at least one sensor name")
-        period = round(config.period_s * NS)
+        period = _ns(config.period_s)
         gap = 2 * config.period_s if config.max_gap_s is None else config.max_gap_s
         gaps = (gap if s.max_gap_s is None else s.max_gap_s for s in config.sensors)
         jump = config.max_jump_s or max(1000 * config.period_s, 3600.0)
@@ -77,9 +77,9 @@ class WindowSpec:
             period_ns=period,
             length=config.length,
             hop=config.hop or config.length,
-            disorder_ns=round(config.disorder_s * NS),
-            max_gap_slots=tuple(int(min(g * NS // period, NEVER)) for g in gaps),
-            max_jump_ns=int(min(jump * NS, NEVER)),
+            disorder_ns=_ns(config.disorder_s),
+            max_gap_slots=tuple(_ns(g) // period for g in gaps),
+            max_jump_ns=_ns(jump),
         )
 
     @property
@@ -101,6 +101,10 @@ class WindowSpec:
         """Return a fingerprint of everything that machine states depend on."""
         tree = asdict(self) | {"sensors": [s.model_dump() for s in self.sensors]}
         return hashlib.sha256(orjson.dumps(tree, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+
+
+def _ns(seconds: float) -> int:
+    return round(min(seconds * NS, NEVER))
 
 
 def rfc3339(ns: int) -> str:
@@ -147,5 +151,5 @@ def missing_share(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDAr
     if not known.any():
         return np.ones(len(values))
     missing = np.isnan(values[:, :, known])
-    # whole numbers first: a mean of booleans in float32 would depend on the batch
-    return missing.sum(axis=(1, 2), dtype=np.int64) / (missing.shape[1] * missing.shape[2])
+    share: NDArray[np.float64] = missing.sum(axis=(1, 2)) / (missing.shape[1] * missing.shape[2])
+    return share
