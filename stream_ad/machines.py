@@ -1,0 +1,101 @@
+"""All machines of a stream: which records belong to whom, and the windows they close.
+
+Scoring and training take their windows from here, so there is one windowing code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_ad.state import MachineState, Shape
+from stream_ad.windows import Readings, Windows, WindowSpec
+from stream_ad.windows.assembler import Assembler
+
+Records = TypeVar("Records", Readings, Windows)
+NO_OFFSET = -1  # assembled windows have no input record of their own
+
+
+def by_machine(records: Records) -> Iterator[tuple[str, Records]]:
+    """Yield each machine's records, in order of arrival, machines in order of appearance.
+
+    Parameters
+    ----------
+    records : Readings or Windows
+
+    Examples
+    --------
+    >>> r = Readings(np.array(["b", "a", "b"], object), np.arange(3),
+    ...              np.zeros((3, 1), np.float32), np.arange(3))
+    >>> [(machine, part.offset.tolist()) for machine, part in by_machine(r)]
+    [('b', [0, 2]), ('a', [1])]
+    """
+    names: dict[str, int] = {}
+    codes = np.fromiter(
+        (names.setdefault(name, len(names)) for name in records.machine), np.int64, len(records)
+    )
+    if len(names) <= 1:
+        yield from ((name, records) for name in names)
+        return
+    order = np.argsort(codes, kind="stable")
+    bounds = np.searchsorted(codes[order], np.arange(1, len(names)))
+    for name, rows in zip(names, np.split(order, bounds), strict=True):
+        yield name, records.take(rows)
+
+
+class Machines:
+    """The states of all machines, and the step from records to closed windows.
+
+    Parameters
+    ----------
+    spec : WindowSpec
+    shape : {"window", "reading", "long"}
+        What the records are.
+    states : mapping of str to MachineState, optional
+        Machines taken over.
+    """
+
+    def __init__(
+        self, spec: WindowSpec, shape: Shape, states: Mapping[str, MachineState] | None = None
+    ) -> None:
+        self.spec, self.shape = spec, shape
+        self.states = dict(states or {})
+
+    def close(self, records: Readings | Windows) -> Windows:
+        """Take records in order of arrival, return the windows that they closed.
+
+        Returns
+        -------
+        Windows
+            Machine by machine, each in order of start.
+        """
+        parts = [Windows.empty(self.spec.length, len(self.spec.sensors))]
+        for machine, rows in by_machine(records):
+            parts.append(self._close(machine, rows))
+        return Windows.concat([part for part in parts if len(part)] or parts[:1])
+
+    def newest(self) -> int | None:
+        """Return the newest event time that any machine accepted; for window records, its end."""
+        times = [s.grid.gate.newest for s in self.states.values()]
+        known = [time for time in times if time is not None]
+        if not known:
+            return None
+        return max(known) + (self.spec.window_ns if self.shape == "window" else 0)
+
+    def _close(self, machine: str, records: Readings | Windows) -> Windows:
+        state = self.states.get(machine)
+        if state is None:
+            state = self.states[machine] = MachineState.fresh(self.spec, self.shape)
+        grid, counts = state.grid, state.counts
+        time = records.time if isinstance(records, Readings) else records.start
+        start, values = grid.push(time, records.values)
+        counts["records"] += len(records)
+        counts["late" if isinstance(grid, Assembler) else "repeated"] += grid.late
+        counts["jump"] += grid.jump
+        counts["windows"] += len(start)
+        state.through = int(records.offset[-1])
+        owner: NDArray[np.object_] = np.full(len(start), machine, object)
+        return Windows(owner, start, values, np.full(len(start), NO_OFFSET))

@@ -1,0 +1,199 @@
+"""The straight path: records -> windows -> scores -> incidents.
+
+One direction, one thread, no clock. A batch of records goes in, outputs come out, and the
+only things that changed are the states of the machines that had records in it. How records
+are cut into batches, and which worker holds which machine, changes no byte of the outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_ad.alerting import Findings, QualityCheck, Rules, WindowVerdict, step
+from stream_ad.config import Config
+from stream_ad.description import Describe
+from stream_ad.machines import Machines
+from stream_ad.records import IncidentEvent
+from stream_ad.state import MachineState
+from stream_ad.transport.base import Batch, Outputs, ScoreRow
+from stream_ad.versions import Version, active
+from stream_ad.windows import Windows, WindowSpec, missing_share
+
+
+@dataclass(slots=True)
+class Judged:
+    """A batch of closed windows, column by column; scores are read where ``scored``."""
+
+    windows: Windows
+    version: NDArray[np.int64]
+    missing: NDArray[np.float64]
+    scored: NDArray[np.bool_]
+    raw: NDArray[np.float64]
+    static_score: NDArray[np.float64]
+    p: NDArray[np.float64]
+    findings: list[Findings | None]
+    shares: list[NDArray[np.float64] | None]
+    describe: dict[int, Describe]
+
+
+class Pipeline:
+    """All machines of one stream, scored window by window.
+
+    Parameters
+    ----------
+    config : Config
+        Alarm rules, limits of missing cells, input format.
+    spec : WindowSpec
+        The grid.
+    versions : sequence of Version
+        Detectors, ascending in ``effective_from``. A window that ends before the first of
+        them takes effect is counted (``before_model``), not scored.
+    states : mapping of str to MachineState, optional
+        Machines taken over from somebody else.
+
+    Attributes
+    ----------
+    machines : Machines
+        The states of every machine seen, as they stand after the last batch.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        spec: WindowSpec,
+        versions: Sequence[Version],
+        states: Mapping[str, MachineState] | None = None,
+    ) -> None:
+        self.config, self.spec, self.versions = config, spec, versions
+        self.machines = Machines(spec, config.input.format, states)
+        self._max_missing = config.windows.max_missing
+        self._rules = Rules.of(config.alarm, spec)
+        known = [version.detector.known for version in versions]
+        # the last entry serves index -1: before any model nothing is expected to be there
+        known.append(np.zeros(len(spec.sensors), bool))
+        self._known = known
+        self._quality = [QualityCheck(spec, k, self._max_missing) for k in known]
+
+    def process(self, batch: Batch) -> Outputs:
+        """Take one batch through the whole path.
+
+        Parameters
+        ----------
+        batch : Batch
+
+        Returns
+        -------
+        Outputs
+            Per machine in order of window end; dead letters as they came.
+        """
+        windows = self.machines.close(batch.records)
+        if not len(windows):
+            return Outputs([], [], batch.dead)
+        judged = self._judge(windows)
+        scores: list[ScoreRow] = []
+        incidents: list[IncidentEvent] = []
+        for verdict in self._verdicts(judged):
+            state = self.machines.states[verdict.machine_id]
+            result = step(state.alerts, verdict, self._rules)
+            incidents.extend(event for _, event in result.events)
+            if verdict.scored:
+                scores.append(_row(verdict, result.incident_id))
+        return Outputs(scores, incidents, batch.dead)
+
+    def changed(self, batch: Batch) -> Collection[str]:
+        """Return the machines whose state the batch changed."""
+        return set(batch.records.machine)
+
+    def _judge(self, windows: Windows) -> Judged:
+        n = len(windows)
+        version = active(self.versions, windows.start + self.spec.window_ns)
+        raw, static, p = np.zeros(n), np.zeros(n), np.ones(n)
+        missing, scored = np.ones(n), np.zeros(n, bool)
+        findings: list[Findings | None] = [None] * n
+        shares: list[NDArray[np.float64] | None] = [None] * n
+        describe: dict[int, Describe] = {}
+        for v in np.unique(version):
+            rows = np.flatnonzero(version == v)
+            part = windows.take(rows)
+            states = [self.machines.states[m].alerts.quality for m in part.machine]
+            clean, found = self._quality[v](states, part.start, part.values)
+            if v < 0:
+                continue
+            for row, finding in zip(rows, found, strict=True):
+                findings[row] = finding
+            missing[rows] = missing_share(clean, self._known[v])
+            usable = np.flatnonzero(missing[rows] <= self._max_missing)
+            if not len(usable):
+                continue
+            clean, rows = clean[usable], rows[usable]
+            detector = self.versions[v].detector
+            scores = detector.score(clean)
+            scored[rows] = True
+            raw[rows] = scores.raw
+            static[rows] = detector.line_.static_score(scores.raw)
+            p[rows] = detector.line_.p_value(scores.raw)
+            alarming = np.flatnonzero(static[rows] > 1)
+            if len(alarming):
+                described = Describe.many(detector, self.spec, clean[alarming])
+                describe.update(zip(rows[alarming].tolist(), described, strict=True))
+                for row, description in zip(rows[alarming], described, strict=True):
+                    shares[row] = description.sensor_share
+        return Judged(windows, version, missing, scored, raw, static, p, findings, shares, describe)
+
+    def _verdicts(self, judged: Judged) -> Iterator[WindowVerdict]:
+        windows, span = judged.windows, self.spec.window_ns
+        columns = zip(
+            windows.machine,
+            windows.start.tolist(),
+            judged.version.tolist(),
+            judged.scored.tolist(),
+            judged.missing.tolist(),
+            judged.raw.tolist(),
+            judged.static_score.tolist(),
+            judged.p.tolist(),
+            strict=True,
+        )
+        for i, (machine, start, v, scored, missing, raw, static, p) in enumerate(columns):
+            counts = self.machines.states[machine].counts
+            if v < 0:
+                counts["before_model"] += 1
+                continue
+            counts["scored" if scored else "too_much_missing"] += 1
+            version = self.versions[v]
+            yield WindowVerdict(
+                machine_id=machine,
+                start=start,
+                end=start + span,
+                missing_share=missing,
+                scored=scored,
+                alarm=scored and static > 1,
+                raw=raw,
+                score=static,
+                static_score=static,
+                p=p,
+                line=version.detector.line_.line,
+                sensor_share=judged.shares[i],
+                explain=judged.describe.get(i),
+                quality=judged.findings[i],
+                model_id=version.model_id,
+                model_version=version.number,
+            )
+
+
+def _row(verdict: WindowVerdict, incident_id: str | None) -> ScoreRow:
+    return ScoreRow(
+        verdict.machine_id,
+        verdict.start,
+        verdict.end,
+        verdict.score,
+        verdict.p,
+        verdict.alarm,
+        verdict.static_score,
+        verdict.raw,
+        incident_id,
+        verdict.model_version or 0,
+    )
