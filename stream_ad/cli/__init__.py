@@ -1,0 +1,32 @@
+"""The command ``stream-ad``: one file per command, no logic."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from stream_ad.errors import StreamAdError
+
+
+def main() -> None:
+    """Run the command; what goes wrong is one sentence and exit code 2, never a traceback."""
+    from stream_ad.cli.app import app
+
+    try:
+        app()
+    except StreamAdError as error:
+        _stop(f"error: {error}", 2, error)
+    except KeyboardInterrupt:
+        _stop("interrupted; the same command goes on from its last checkpoint", 130)
+    except MemoryError:
+        _stop("error: not enough memory", 1)
+    except Exception as error:  # the last resort: a user gets a sentence, a developer can ask
+        kind = type(error).__name__
+        _stop(f"internal error ({kind}: {error}); STREAM_AD_DEBUG=1 shows where", 1, error)
+
+
+def _stop(text: str, code: int, error: BaseException | None = None) -> None:
+    if error is not None and os.environ.get("STREAM_AD_DEBUG"):
+        raise error
+    sys.stderr.write(text + "\n")
+    sys.exit(code)

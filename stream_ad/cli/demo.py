@@ -1,0 +1,32 @@
+"""``stream-ad demo``: a simulated factory, from nothing to a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for everything it makes.")] = (
+        Path("demo")
+    ),
+    seed: Annotated[int, typer.Option(help="Another seed, another factory.", min=0)] = 0,
+    seconds: Annotated[
+        float, typer.Option(help="How long the live part takes; 0 = no waiting.", min=0.0)
+    ] = 25.0,
+) -> None:
+    """Simulate a factory, learn from its first week, watch its second."""
+    from stream_ad.cli.live import LiveScreen
+    from stream_ad.cli.summary import print_summary
+    from stream_ad.demo import DemoOptions
+    from stream_ad.demo import demo as run
+
+    with LiveScreen() as screen:
+        metrics = run(DemoOptions(out, seed, seconds), screen, screen.watch)
+    print_summary(metrics, out)
+    typer.echo(
+        f"again, step by step: stream-ad replay {out}/factory.csv --config {out}/demo.yaml "
+        f"--label-column label --out {out}/again --baselines"
+    )

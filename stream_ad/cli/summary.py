@@ -1,0 +1,83 @@
+"""The end of a run on the terminal: what was found, what it was worth, where it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+# heading, section of the metrics, key, format
+COLUMNS = (
+    ("AUC-ROC", "ranking", "auc_roc", ".3f"),
+    ("AUC-PR", "ranking", "auc_pr", ".3f"),
+    ("VUS-PR", "ranking", "vus_pr", ".3f"),
+    ("F1", "at_line", "f1", ".3f"),
+    ("false-alarm rows", "at_line", "false_alarm_rate", ".1%"),
+    ("missed rows", "at_line", "missed_alarm_rate", ".1%"),
+    ("events found", "events", "event_recall", ".0%"),
+    ("delay s", "events", "median_delay_s", ".0f"),
+    ("false/day", "events", "false_alarms_per_machine_day", ".2f"),
+)
+
+
+def print_summary(metrics: dict[str, Any], out: Path, console: Console | None = None) -> None:
+    """Print a run's metrics and the path of its report.
+
+    Parameters
+    ----------
+    metrics : dict
+        As in ``metrics.json``.
+    out : Path
+        The folder of the run.
+    console : Console, optional
+    """
+    console = console or Console()
+    for line in summary_lines(metrics):
+        console.print(line, markup=False, highlight=False)
+    if "ranking" in metrics:
+        console.print(judged_table(metrics))
+    console.print(f"report: {out / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
+
+
+def summary_lines(metrics: dict[str, Any]) -> Iterator[str]:
+    """Say in sentences what was scored, found and promised."""
+    windows, budget, incidents = metrics["windows"], metrics["budget"], metrics["incidents"]
+    yield (
+        f"{windows['scored']:,} windows of {metrics['machines']:,} machines scored, "
+        f"{incidents['process']} incidents, {incidents['data_quality']} of data quality"
+    )
+    counted = {k: v for k, v in metrics["counts"].items() if v and k != "records"}
+    if counted:
+        yield "counted: " + ", ".join(f"{k} {v:,}" for k, v in sorted(counted.items()))
+    yield (
+        f"alarm budget: asked {budget['asked_per_machine_day']:g} per machine and day, "
+        f"achieved {budget['achieved_per_machine_day']:.3g} "
+        f"in {budget['scored_machine_days']:.3g} machine-days"
+    )
+    if not budget["supported"]:
+        yield (
+            "  the history is too short for this budget: its tightest line stands for about "
+            f"{budget['supported_per_machine_day']:.3g} per machine and day; "
+            f"{budget['needed_days']:.3g} held-out machine-days would support what was asked"
+        )
+
+
+def judged_table(metrics: dict[str, Any]) -> Table:
+    """Return the detector's figures and, below, those of the baselines."""
+    table = Table()
+    table.add_column("detector")
+    for heading, *_ in COLUMNS:
+        table.add_column(heading, justify="right")
+    table.add_row("stream_ad", *_cells(metrics))
+    for name, record in metrics.get("baselines", {}).items():
+        table.add_row(name, *_cells(record))
+    return table
+
+
+def _cells(record: dict[str, Any]) -> Iterator[str]:
+    for _, section, key, form in COLUMNS:
+        value = record[section][key]
+        yield "-" if value is None else format(value, form)

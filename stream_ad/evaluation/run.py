@@ -1,0 +1,221 @@
+"""What a finished replay was worth: ``metrics.json`` and ``report.html``."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from stream_ad import __version__
+from stream_ad.evaluation.baselines import BASELINES, fit_baseline
+from stream_ad.evaluation.events import Event, labelled_events, scored_days
+from stream_ad.evaluation.judgement import LabelledRows, budget_record, judge_run, spans_of
+from stream_ad.evaluation.memory import run_in_memory
+from stream_ad.evaluation.outputs import Run, read_run
+from stream_ad.evaluation.traces import incident_views
+from stream_ad.pipeline import Pipeline
+from stream_ad.progress import Progress
+from stream_ad.report import Timeline, write_report
+from stream_ad.training.history import History, collect_history
+from stream_ad.transport.durable import writing
+from stream_ad.transport.files import FileSource
+from stream_ad.transport.labels import read_labels
+from stream_ad.versions import Judge, Version
+from stream_ad.windows import WindowSpec, rfc3339
+from stream_ad.windows.spec import NS
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Everything that a finished run is judged by.
+
+    Parameters
+    ----------
+    source : FileSource
+        Its input.
+    pipeline : Pipeline
+        As it stands after the last batch.
+    input_counts : Counter of str
+        Dead letters and masked cells of the whole input.
+    label_column : str or None
+        Where the truth stands.
+    progress : Progress
+    """
+
+    source: FileSource
+    pipeline: Pipeline
+    input_counts: Counter[str]
+    label_column: str | None
+    progress: Progress
+
+    @property
+    def since(self) -> int:
+        """End of the history, in ns."""
+        return self.pipeline.versions[0].effective_from - 1
+
+    def labels(self) -> LabelledRows | None:
+        """Return the labelled rows, if a label column was named."""
+        if self.label_column is None:
+            return None
+        config = self.pipeline.config
+        return LabelledRows(*read_labels(self.source.path, config, self.label_column))
+
+    def judge(self, run: Run, rows: LabelledRows) -> dict[str, Any]:
+        """Hold one run against the truth."""
+        asked = self.pipeline.config.alarm.budget_per_machine_day
+        spans = spans_of(run.events)
+        return judge_run(rows, run.scored, spans, self.pipeline.spec, self.since, asked)
+
+    def budget(self, run: Run, rows: LabelledRows | None, judge: Judge) -> dict[str, Any]:
+        """Hold the asked budget against what one run achieved."""
+        spec, asked = self.pipeline.spec, self.pipeline.config.alarm.budget_per_machine_day
+        days = scored_days(run.scored.machine, run.scored.start, spec.hop_ns)
+        known = [] if rows is None else events_of(rows, spec)
+        return budget_record(judge.line_, spans_of(run.events), days, asked, known)
+
+
+def evaluate(folder: Path, evaluation: Evaluation, *, baselines: bool) -> dict[str, Any]:
+    """Write ``metrics.json`` and ``report.html`` for a run whose outputs are complete.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``scores.csv`` and ``alerts.jsonl``.
+    evaluation : Evaluation
+    baselines : bool
+        Whether to run the usual detectors over the same windows.
+
+    Returns
+    -------
+    dict
+        What ``metrics.json`` says.
+
+    Raises
+    ------
+    MissingDependency
+        For a baseline whose package is not installed.
+    """
+    pipeline, progress = evaluation.pipeline, evaluation.progress
+    run = read_run(folder, pipeline.spec)
+    rows = evaluation.labels()
+    metrics = _facts(run, evaluation, rows)
+    if rows is not None:
+        metrics |= evaluation.judge(run, rows)
+    if baselines:
+        metrics["baselines"] = _baselines(evaluation, rows)
+    progress.stage("tracing incidents", evaluation.source.rows())
+    views = incident_views(run.events, evaluation.source, pipeline, progress)
+    progress.stage("writing the report", None)
+    with writing(folder):
+        record = orjson.dumps(metrics, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)
+        (folder / "metrics.json").write_bytes(record)
+        write_report(
+            folder / "report.html",
+            title=evaluation.source.path.name,
+            metrics=metrics,
+            timelines=_timelines(run, rows, pipeline),
+            incidents=views,
+            notes=_notes(evaluation),
+        )
+    return metrics
+
+
+def events_of(rows: LabelledRows, spec: WindowSpec) -> list[Event]:
+    """Return the labelled anomalies as spans of time."""
+    return labelled_events(rows.machine, rows.time, rows.label, spec.period_ns)
+
+
+def _facts(run: Run, evaluation: Evaluation, rows: LabelledRows | None) -> dict[str, Any]:
+    """Return what is known without baselines: windows, counts, budget, model."""
+    pipeline = evaluation.pipeline
+    counts: Counter[str] = Counter(evaluation.input_counts)
+    for state in pipeline.machines.states.values():
+        counts.update(state.counts)
+        if state.grid.gate.waiting is not None:  # never confirmed: the input is over
+            counts["jump"] += state.grid.gate.waiting.rows
+    windows = {
+        "closed": counts.pop("windows", 0),
+        "scored": counts.pop("scored", 0),
+        "too_much_missing": counts.pop("too_much_missing", 0),
+        "before_model": counts.pop("before_model", 0),
+    }
+    version = pipeline.versions[-1]
+    opened = Counter(event.kind for event in run.events if event.event == "opened")
+    return {
+        "machines": len(pipeline.machines.states),
+        "windows": windows,
+        "counts": dict(sorted((k, v) for k, v in counts.items() if v)),
+        "incidents": {"process": opened["process"], "data_quality": opened["data_quality"]},
+        "budget": evaluation.budget(run, rows, version.detector),
+        "model": _model(version),
+        "versions": {"stream_ad": __version__, "python": platform.python_version()},
+    }
+
+
+def _model(version: Version) -> dict[str, Any]:
+    card = getattr(version.detector, "card", {})
+    kept = ("model", "scorer", "network", "index", "windows", "fit")
+    return {"version": version.number, "effective_from": rfc3339(version.effective_from)} | {
+        key: card[key] for key in kept if key in card
+    }
+
+
+def _baselines(evaluation: Evaluation, rows: LabelledRows | None) -> dict[str, Any]:
+    pipeline, source, progress = evaluation.pipeline, evaluation.source, evaluation.progress
+    config, spec = pipeline.config, pipeline.spec
+    progress.stage("history for the baselines", source.rows())
+    history = collect_history(source, config, spec, time=evaluation.since, progress=progress.at)
+    return {name: _baseline(name, history, evaluation, rows) for name in BASELINES}
+
+
+def _baseline(
+    name: str, history: History, evaluation: Evaluation, rows: LabelledRows | None
+) -> dict[str, Any]:
+    config, spec = evaluation.pipeline.config, evaluation.pipeline.spec
+    evaluation.progress.stage(f"baseline {name}", evaluation.source.rows())
+    judge = fit_baseline(name, history.windows, spec, config)
+    pipeline = Pipeline(config, spec, [Version(judge, 0, evaluation.since + 1)])
+    run = run_in_memory(evaluation.source, pipeline, evaluation.progress)
+    return {"budget": evaluation.budget(run, rows, judge)} | (
+        {} if rows is None else evaluation.judge(run, rows)
+    )
+
+
+def _timelines(run: Run, rows: LabelledRows | None, pipeline: Pipeline) -> list[Timeline]:
+    spans: dict[str, list[tuple[int, int]]] = {}
+    if rows is not None:
+        for event in events_of(rows, pipeline.spec):
+            spans.setdefault(event.machine, []).append((event.start, event.end))
+    scored = run.scored
+    names, codes = np.unique(scored.machine.astype(str), return_inverse=True)
+    order = np.lexsort((scored.end, codes))
+    parts = np.split(order, np.searchsorted(codes[order], np.arange(1, len(names))))
+    return [
+        Timeline(
+            str(name),
+            scored.end[part],
+            run.score[part],
+            scored.static_score[part],
+            scored.alarm[part],
+            spans.get(str(name), []),
+        )
+        for name, part in zip(names, parts if len(names) else [], strict=True)
+    ]
+
+
+def _notes(evaluation: Evaluation) -> list[str]:
+    config, spec = evaluation.pipeline.config, evaluation.pipeline.spec
+    d = config.detector
+    return [
+        f"History ends at {rfc3339(evaluation.since)}; only windows that end later are scored.",
+        f"Windows of {spec.length} slots of {spec.period_ns / NS:g} s, a new one every "
+        f"{spec.hop} slots; {len(spec.sensors)} sensors.",
+        f"Model {d.model} on the {d.network} network, scorer {d.scorer}, seed {d.seed}.",
+        f"An incident opens at {config.alarm.m} alarms among the last {config.alarm.n} windows "
+        f"and closes after {config.alarm.close_after} windows without one.",
+    ]

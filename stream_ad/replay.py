@@ -1,0 +1,257 @@
+"""A recorded stream through the same pipeline as a live one, into a folder.
+
+``OUT`` holds ``scores.csv``, ``alerts.jsonl``, ``dead_letters.jsonl``, ``metrics.json``,
+``report.html``, the detector that scored (``model/``) and ``checkpoint.json``. A run that
+was cut off goes on where its checkpoint stands; the finished files are the same to the byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from stream_ad.config import Config, load_config
+from stream_ad.errors import ConfigError
+from stream_ad.evaluation.run import Evaluation, evaluate
+from stream_ad.inspection import inspect
+from stream_ad.pipeline import Pipeline
+from stream_ad.progress import Progress, Silence
+from stream_ad.state import MachineState
+from stream_ad.stream import stream
+from stream_ad.training.fit import cut_of, train
+from stream_ad.training.history import collect_history
+from stream_ad.training.registry import Registry
+from stream_ad.transport.base import Batch, Outputs, Source
+from stream_ad.transport.durable import writing
+from stream_ad.transport.files import FileSource, open_source
+from stream_ad.transport.sinks import FileSink
+from stream_ad.versions import Version
+from stream_ad.windows import WindowSpec, rfc3339
+
+MODEL, GUESSED = "model", "guessed.yaml"
+Wrap = Callable[[Source, int], Source]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """What a replay does besides its config.
+
+    Parameters
+    ----------
+    file : Path
+        The recording.
+    out : Path
+        The folder for the results.
+    train_until : str or None
+        Number of rows in file order, or a time: what ends before is history. None: the
+        share ``training.history_share`` of the rows.
+    label_column : str or None
+        Column of known anomalies, for judging only.
+    baselines : bool
+        Whether to judge the usual detectors on the same windows.
+    checkpoint_s : float
+        Least seconds between two checkpoints.
+    """
+
+    file: Path
+    out: Path
+    train_until: str | None = None
+    label_column: str | None = None
+    baselines: bool = False
+    checkpoint_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Columns and time zone as named on the command line, laid over config or guess."""
+
+    time: str | None = None
+    machine: str | None = None
+    label: str | None = None
+    time_zone: str | None = None
+
+
+def settings_for(
+    file: Path, config: Path | None, columns: Columns, out: Path, progress: Progress
+) -> Config:
+    """Return the settings of a replay: those of a config file, or a guess from the recording.
+
+    Parameters
+    ----------
+    file : Path
+        The recording.
+    config : Path or None
+        The config file; None guesses as ``stream-ad init`` does and keeps the guess as
+        ``guessed.yaml`` in ``out``.
+    columns : Columns
+    out : Path
+    progress : Progress
+        Is told what was guessed.
+
+    Returns
+    -------
+    Config
+
+    Raises
+    ------
+    ConfigError
+        For settings that cannot be used, and for a label column that is also a sensor.
+    InputError
+        For a recording that cannot be understood.
+    """
+    if config is None:
+        found = inspect(
+            file,
+            time_column=columns.time,
+            machine_column=columns.machine,
+            label_column=columns.label,
+            time_zone=columns.time_zone,
+        )
+        config = out / GUESSED
+        with writing(config):
+            out.mkdir(parents=True, exist_ok=True)
+            config.write_text(found.to_yaml(), encoding="utf-8")
+        progress.note(f"no config given: this replay uses what init would write, {config}")
+        for note in found.notes:
+            progress.note(f"  {note}")
+    settings = load_config(config)
+    if columns.label in {sensor.name for sensor in settings.windows.sensors}:
+        raise ConfigError("--label-column", columns.label, "a column that is not a sensor")
+    return _with_columns(settings, columns)
+
+
+def replay(
+    options: ReplayOptions,
+    config: Config,
+    progress: Progress | None = None,
+    *,
+    wrap_source: Wrap | None = None,
+    watch: Callable[[Outputs], None] | None = None,
+) -> dict[str, Any]:
+    """Score a recording and judge the result.
+
+    Parameters
+    ----------
+    options : ReplayOptions
+    config : Config
+    progress : Progress, optional
+    wrap_source : callable, optional
+        ``(source, rows) -> source``: changes how the records to score arrive, not which.
+    watch : callable, optional
+        Sees the outputs of every batch.
+
+    Returns
+    -------
+    dict
+        What ``metrics.json`` says.
+
+    Raises
+    ------
+    StreamAdError
+        Of the input, the config, the history, a checkpoint or the disk.
+    """
+    progress = progress or Silence()
+    spec = WindowSpec.from_config(config.windows)
+    source = open_source(options.file, config, spec)
+    identity, digest = source.identity(), _digest(options, config)
+    with FileSink(
+        options.out,
+        identity,
+        digest,
+        window_digest=spec.digest(),
+        checkpoint_s=options.checkpoint_s,
+    ) as sink:
+        restored = sink.restored
+        position, records = (0, {}) if restored is None else (restored.position, restored.states)
+        if restored is not None:
+            progress.note(f"goes on after record {position:,} of an unfinished run")
+        versions = _versions(options, config, source, progress, restored is not None)
+        shape = config.input.format
+        states = {m: MachineState.from_bytes(r, spec, shape) for m, r in records.items()}
+        pipeline = Pipeline(config, spec, versions, states)
+        rows = source.rows()
+        progress.stage("scoring", rows)
+        counted = Counted(source if wrap_source is None else wrap_source(source, rows), sink.extra)
+        stream(counted, pipeline, sink, position, progress, watch)
+        sink.finish()
+        evaluation = Evaluation(
+            source, pipeline, Counter(sink.extra), options.label_column, progress
+        )
+        return evaluate(options.out, evaluation, baselines=options.baselines)
+
+
+class Counted:
+    """A source whose dead letters and masked cells are counted as they pass.
+
+    Parameters
+    ----------
+    source : Source
+    counts : dict of str to int
+        Is added to before each batch is handed on, so that a checkpoint of that batch
+        includes it.
+    """
+
+    def __init__(self, source: Source, counts: dict[str, Any]) -> None:
+        self._source, self._counts = source, counts
+
+    def identity(self) -> str:
+        """Return the source's own fingerprint."""
+        return self._source.identity()
+
+    def batches(self, position: int = 0) -> Iterator[Batch]:
+        """Yield the source's batches."""
+        for batch in self._source.batches(position):
+            for reason, number in {"dead_letters": len(batch.dead), **batch.counts}.items():
+                self._counts[reason] = self._counts.get(reason, 0) + number
+            yield batch
+
+
+def _versions(
+    options: ReplayOptions, config: Config, source: FileSource, progress: Progress, resuming: bool
+) -> Sequence[Version]:
+    """Load what scores: the registry's versions, the unfinished run's own, or a new one."""
+    from stream_ad.detector import Detector
+
+    spec = WindowSpec.from_config(config.windows)
+    if config.registry.uri is not None:
+        if options.train_until is not None:
+            allowed = "nothing while registry.uri is set: its detectors score"
+            raise ConfigError("--train-until", options.train_until, allowed)
+        return Registry(config.registry.uri).load(spec, config)
+    folder = options.out / MODEL
+    if resuming:
+        detector = Detector.load(folder, device=config.detector.device)
+        detector.expect(spec)
+        return [Version(detector, 1, int(detector.card["effective_from"]))]
+    rows, time = cut_of(options.train_until, config, source)
+    progress.stage("reading the history", source.rows())
+    history = collect_history(source, config, spec, rows=rows, time=time, progress=progress.at)
+    progress.note(
+        f"history: {len(history.windows):,} windows until {rfc3339(history.until)}; "
+        "what ends later is scored"
+    )
+    detector = train(history, config, spec, progress)
+    effective_from = history.until + 1
+    detector.save(folder, effective_from=effective_from, promoted="trained by this replay")
+    return [Version(detector, 1, effective_from)]
+
+
+def _with_columns(config: Config, columns: Columns) -> Config:
+    named = {"time": columns.time, "machine_id": columns.machine}
+    fields = config.input.fields.model_copy(update={k: v for k, v in named.items() if v})
+    update: Mapping[str, Any] = {"fields": fields}
+    if columns.time_zone:
+        update = {**update, "time_zone": columns.time_zone}
+    return config.model_copy(update={"input": config.input.model_copy(update=update)})
+
+
+def _digest(options: ReplayOptions, config: Config) -> str:
+    """Return a fingerprint of everything that the outputs depend on besides the input."""
+    tree = [config.model_dump(mode="json"), options.train_until]
+    return hashlib.sha256(orjson.dumps(tree, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""The training path: history windows in, an artifact directory out, nothing else crosses."""

@@ -1,0 +1,154 @@
+"""The normal past of a recording: the windows that a detector learns from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from stream_ad.alerting.quality import QualityCheck
+from stream_ad.config import Config
+from stream_ad.errors import NotEnoughHistory
+from stream_ad.machines import Machines
+from stream_ad.transport.base import Source
+from stream_ad.windows import Readings, Windows, WindowSpec
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What was collected.
+
+    Parameters
+    ----------
+    windows : Windows
+        Those that end at or before ``until``, implausible cells masked; the newest
+        ``training.buffer_windows`` of them.
+    until : int
+        The cut, in ns.
+    windows_seen : int
+        Windows before the cut, those included that the buffer had no room for.
+    input_counts : Counter of str
+        Of the whole input: records, dead letters, masked cells by reason.
+    """
+
+    windows: Windows
+    until: int
+    windows_seen: int
+    input_counts: Counter[str] = field(default_factory=Counter)
+
+
+class Collector:
+    """Keeps the newest windows of a stream within a bound.
+
+    Parameters
+    ----------
+    limit : int
+        Most windows kept.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.seen = limit, 0
+        self._parts: list[Windows] = []
+
+    def add(self, windows: Windows) -> None:
+        """Take more windows; memory stays below twice the limit."""
+        if not len(windows):
+            return
+        self.seen += len(windows)
+        self._parts.append(windows)
+        if sum(map(len, self._parts)) > 2 * self.limit:
+            newest = self.newest()
+            assert newest is not None
+            self._parts = [newest]
+
+    def newest(self) -> Windows | None:
+        """Return at most ``limit`` windows, the newest by start; None if there were none."""
+        if not self._parts:
+            return None
+        everything = Windows.concat(self._parts)
+        order = np.argsort(everything.start, kind="stable")[-self.limit :]
+        return everything.take(order)
+
+
+def collect_history(
+    source: Source,
+    config: Config,
+    spec: WindowSpec,
+    *,
+    rows: int | None = None,
+    time: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> History:
+    """Read an input once and keep the windows of its past.
+
+    Parameters
+    ----------
+    source : Source
+    config : Config
+    spec : WindowSpec
+    rows : int, optional
+        The first rows in file order are history: the cut is the newest time accepted among
+        them, for every machine.
+    time : int, optional
+        The cut itself, in ns; one of the two must be given.
+    progress : callable, optional
+        Called with the input position after every batch.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    NotEnoughHistory
+        If no window ends before the cut.
+
+    Notes
+    -----
+    The whole input is read, since a file may hold one machine after another.
+    """
+    machines = Machines(spec, config.input.format)
+    nothing_known = np.zeros(len(spec.sensors), bool)  # missing cells are judged after the fit
+    quality = QualityCheck(spec, nothing_known, config.windows.max_missing)
+    kept = Collector(config.training.buffer_windows)
+    counts: Counter[str] = Counter()
+
+    def keep(records: Readings | Windows, until: int | None) -> None:
+        windows = machines.close(records)
+        if until is not None:
+            windows = windows.take(windows.start + spec.window_ns <= until)
+        if len(windows):
+            states = [machines.states[name].alerts.quality for name in windows.machine]
+            clean, _ = quality(states, windows.start, windows.values)
+            kept.add(Windows(windows.machine, windows.start, clean, windows.offset))
+
+    until = time
+    for batch in source.batches():
+        records = batch.records
+        counts.update({"records": len(records), "dead_letters": len(batch.dead)})
+        counts.update(batch.counts)
+        if until is None:
+            assert rows is not None
+            inside = int(np.searchsorted(records.offset, rows))
+            keep(records.take(slice(0, inside)), None)
+            if batch.position >= rows:
+                until = machines.newest()
+            records = records.take(slice(inside, None))
+        keep(records, until)
+        if progress is not None:
+            progress(batch.position)
+    return _history(kept, machines.newest() if until is None else until, counts, spec)
+
+
+def _history(kept: Collector, until: int | None, counts: Counter[str], spec: WindowSpec) -> History:
+    windows = kept.newest()
+    if windows is None or until is None:
+        raise NotEnoughHistory(
+            f"no window of history: {counts['records']} records ({counts['dead_letters']} not "
+            f"usable) close no window of {spec.length} slots of {spec.period_ns / 1e9:g} s before "
+            "the cut; give more history (--train-until, training.history_share), shorter windows "
+            "(windows.length) or the true period (windows.period_s)"
+        )
+    return History(windows, until, kept.seen, counts)

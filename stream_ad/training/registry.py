@@ -1,0 +1,107 @@
+"""Trained detectors, one numbered folder per version: ``FOLDER/GROUP/000001``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stream_ad.config import Config
+from stream_ad.errors import ArtifactNotFound, ConfigError
+from stream_ad.versions import Version
+from stream_ad.windows import WindowSpec
+
+if TYPE_CHECKING:
+    from stream_ad.detector import Detector
+
+DEFAULT_GROUP = "default"
+
+
+class Registry:
+    """A folder of detector versions.
+
+    Parameters
+    ----------
+    uri : str
+        Path of the folder; it need not exist before the first ``publish``.
+
+    Raises
+    ------
+    ConfigError
+        For a URI of another store than the local file system.
+
+    Examples
+    --------
+    >>> Registry("s3://bucket/models")
+    Traceback (most recent call last):
+    ...
+    stream_ad.errors.ConfigError: registry.uri = 's3://bucket/models': allowed is the path of a \
+folder (other stores are not available yet)
+    """
+
+    def __init__(self, uri: str) -> None:
+        if "://" in uri:
+            allowed = "the path of a folder (other stores are not available yet)"
+            raise ConfigError("registry.uri", uri, allowed)
+        self.root = Path(uri)
+
+    def numbers(self, group: str = DEFAULT_GROUP) -> list[int]:
+        """Return the version numbers of a group, ascending."""
+        folder = self.root / group
+        if not folder.is_dir():
+            return []
+        return sorted(int(p.name) for p in folder.iterdir() if p.name.isdecimal())
+
+    def publish(self, detector: Detector, effective_from: int, reason: str) -> Version:
+        """Save a detector as the next version.
+
+        Parameters
+        ----------
+        detector : Detector
+            Fitted.
+        effective_from : int
+            First window end, in ns, that the version may score.
+        reason : str
+            Why it was made, for the card.
+
+        Returns
+        -------
+        Version
+        """
+        number = (self.numbers() or [0])[-1] + 1
+        folder = self.root / DEFAULT_GROUP / f"{number:06d}"
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        detector.save(folder, version=number, effective_from=effective_from, promoted=reason)
+        return Version(detector, number, effective_from)
+
+    def load(self, spec: WindowSpec, config: Config) -> list[Version]:
+        """Load all versions of the default group, oldest first, with the budget's line.
+
+        Parameters
+        ----------
+        spec : WindowSpec
+            The grid that they must have been made for.
+        config : Config
+            ``detector.device`` and ``alarm`` are used; how to score is the artifact's.
+
+        Raises
+        ------
+        ArtifactNotFound
+            If there is none.
+        ArtifactError
+            If one of them cannot be trusted.
+        """
+        from stream_ad.detector import Detector
+
+        versions = []
+        for number in self.numbers():
+            folder = self.root / DEFAULT_GROUP / f"{number:06d}"
+            detector = Detector.load(folder, device=config.detector.device)
+            detector.expect(spec)
+            detector.set_budget(config.alarm)
+            versions.append(Version(detector, number, int(detector.card["effective_from"])))
+        if not versions:
+            raise ArtifactNotFound(
+                f"no detector in {self.root / DEFAULT_GROUP}: train one with "
+                f"`stream-ad train FILE --config C --out {self.root}`"
+            )
+        return versions
