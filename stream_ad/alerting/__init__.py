@@ -1,0 +1,21 @@
+"""From scores to incidents, and from faulty data to incidents of their own kind."""
+
+from stream_ad.alerting.events import Rules, ce_id
+from stream_ad.alerting.incidents import StepResult, close_all, step
+from stream_ad.alerting.quality import Findings, QualityCheck, QualityState
+from stream_ad.alerting.state import AlertState
+from stream_ad.alerting.verdict import Details, WindowVerdict
+
+__all__ = [
+    "AlertState",
+    "Details",
+    "Findings",
+    "QualityCheck",
+    "QualityState",
+    "Rules",
+    "StepResult",
+    "WindowVerdict",
+    "ce_id",
+    "close_all",
+    "step",
+]
