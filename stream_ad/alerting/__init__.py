@@ -2,7 +2,8 @@
 
 from stream_ad.alerting.events import Rules, ce_id
 from stream_ad.alerting.incidents import StepResult, close_all, step
-from stream_ad.alerting.quality import Findings, QualityCheck, QualityState
+from stream_ad.alerting.quality import Findings, QualityCheck
+from stream_ad.alerting.standing import QualityState
 from stream_ad.alerting.state import AlertState
 from stream_ad.alerting.verdict import Details, WindowVerdict
 

@@ -7,12 +7,12 @@ What is found here is masked before the model sees the window, and tells a story
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_ad.alerting.standing import QualityState, follow, stood
 from stream_ad.records import ChannelEvidence, SensorEvidence
 from stream_ad.windows.spec import NS, WindowSpec
 
@@ -39,64 +39,6 @@ class Findings:
     share: float
     sensors: tuple[SensorEvidence, ...]
     channels: tuple[ChannelEvidence, ...]
-
-
-@dataclass(slots=True)
-class Run:
-    """How long one sensor has shown the same value.
-
-    Parameters
-    ----------
-    value : float
-        The value it shows.
-    since : int
-        When it first showed it, nanoseconds.
-    stood : list of (int, int)
-        Earlier times ``[from, to)`` of standing too long that later windows may still cover.
-    """
-
-    value: float
-    since: int
-    stood: list[tuple[int, int]] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class QualityState:
-    """What one machine remembers of the sensors that are watched for standing still.
-
-    Parameters
-    ----------
-    through : int or None
-        Time of the last slot looked at: slots that two windows share count once.
-    runs : dict of str to Run
-        Per sensor name.
-
-    Examples
-    --------
-    >>> QualityState.from_dict(QualityState(5, {"a": Run(1.5, 3)}).to_dict()).runs["a"].since
-    3
-    """
-
-    through: int | None = None
-    runs: dict[str, Run] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON values; empty where nothing is watched."""
-        if self.through is None:
-            return {}
-        runs = {name: [run.value, run.since, run.stood] for name, run in self.runs.items()}
-        return {"through": self.through, "runs": runs}
-
-    @classmethod
-    def from_dict(cls, state: dict[str, Any]) -> QualityState:
-        """Read back what ``to_dict`` gave."""
-        return cls(
-            state.get("through"),
-            {
-                name: Run(value, since, [(a, b) for a, b in stood])
-                for name, (value, since, stood) in state.get("runs", {}).items()
-            },
-        )
 
 
 class QualityCheck:
@@ -218,10 +160,10 @@ class QualityCheck:
                     state.runs.clear()
             for c, name, limit in self._stuck:
                 column = values[i, :, c]
-                run = _follow(state.runs.get(name), times[new], column[new], int(start[i]), limit)
+                run = follow(state.runs.get(name), times[new], column[new], int(start[i]), limit)
                 if run is not None:
                     state.runs[name] = run
-                    stuck[i, :, c] = _stood(run, times, limit) & ~np.isnan(column)
+                    stuck[i, :, c] = stood(run, times, limit) & ~np.isnan(column)
             state.through = max(int(times[-1]), state.through or int(times[-1]))
         return stuck if outside is None else stuck & ~outside
 
@@ -268,34 +210,3 @@ class QualityCheck:
         if stuck is not None and stuck[:, c].any():
             return float(column[np.flatnonzero(stuck[:, c])[-1]])
         return None
-
-
-def _follow(
-    run: Run | None,
-    times: NDArray[np.int64],
-    column: NDArray[np.float32],
-    start: int,
-    limit: int,
-) -> Run | None:
-    """Return the run at the last of these new slots; ``start`` is that of the window."""
-    stood = [] if run is None else [(a, b) for a, b in run.stood if b > start]
-    there = ~np.isnan(column)
-    times, column = times[there], column[there]
-    if not len(times):
-        return run and Run(run.value, run.since, stood)
-    changed = np.empty(len(times), np.bool_)
-    changed[0] = run is None or column[0] != run.value
-    changed[1:] = column[1:] != column[:-1]
-    since = times[changed]
-    if run is not None:
-        since = np.concatenate([np.array([run.since]), since])
-    long = np.flatnonzero(since[:-1] + limit < since[1:])
-    stood += [(int(since[i]) + limit, int(since[i + 1])) for i in long]
-    return Run(float(column[-1]), int(since[-1]), [(a, b) for a, b in stood if b > start])
-
-
-def _stood(run: Run, times: NDArray[np.int64], limit: int) -> NDArray[np.bool_]:
-    still: NDArray[np.bool_] = times >= run.since + limit
-    for since, until in run.stood:
-        still |= (times >= since) & (times < until)
-    return still

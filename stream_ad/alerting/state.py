@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from stream_ad.alerting.quality import QualityState
+from stream_ad.alerting.standing import QualityState
 from stream_ad.records import ChannelEvidence, Kind, Neighbour, SensorEvidence, Severity
 
 
