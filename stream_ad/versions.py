@@ -18,8 +18,15 @@ if TYPE_CHECKING:
 class Judge(Protocol):
     """What the pipeline needs of a detector; baselines offer the same."""
 
-    channels: tuple[str, ...]
-    known: NDArray[np.bool_]
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the lines of evidence."""
+        ...
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Sensors (C,) that had any value in the history."""
+        ...
 
     @property
     def line_(self) -> AlarmLine:

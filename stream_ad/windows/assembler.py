@@ -234,8 +234,8 @@ class RecordGate:
 
     Attributes
     ----------
-    repeated, jump : int
-        Records counted and not used, since the last ``push``.
+    late, jump : int
+        Records counted and not used (repeats and jumps), since the last ``push``.
 
     Examples
     --------
@@ -243,19 +243,19 @@ class RecordGate:
     >>> spec = WindowSpec.from_config(WindowsConfig(sensors=["a"], period_s=1, length=1))
     >>> gate = RecordGate(spec)
     >>> starts, values = gate.push(np.array([5, 5, 7, 6]), np.zeros((4, 1, 1), np.float32))
-    >>> starts, gate.repeated
+    >>> starts, gate.late
     (array([5, 7]), 2)
     """
 
     def __init__(self, spec: WindowSpec) -> None:
         self.spec = spec
         self.gate = Gate(-1, spec.max_jump_ns, merge=False)
-        self.repeated = self.jump = 0
+        self.late = self.jump = 0
 
     def push(self, start: NDArray[np.int64], values: NDArray[np.float32]) -> Made:
         """Take window records in order of arrival, return those to score."""
         admitted = self.gate.admit(start, values)
-        self.repeated, self.jump = admitted.late, admitted.jump
+        self.late, self.jump = admitted.late, admitted.jump
         if not admitted.time:
             return np.empty(0, np.int64), values[:0]
         return np.concatenate(admitted.time), np.concatenate(admitted.values)

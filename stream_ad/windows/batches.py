@@ -75,7 +75,7 @@ class Windows(_Columns):
     values : float32 array (n, T, C)
         Slots by sensors; NaN = missing.
     offset : int64 array (n,)
-        Position of the record that closed the window (or was the window).
+        Position of the record that is the window; -1 for a window made of readings.
 
     Examples
     --------

@@ -153,3 +153,25 @@ def missing_share(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDAr
     missing = np.isnan(values[:, :, known])
     share: NDArray[np.float64] = missing.sum(axis=(1, 2)) / (missing.shape[1] * missing.shape[2])
     return share
+
+
+def parse_rfc3339(text: str) -> int:
+    """Read back what `rfc3339` wrote.
+
+    Parameters
+    ----------
+    text : str
+        In UTC, ending in Z.
+
+    Returns
+    -------
+    int
+        Nanoseconds since the epoch.
+
+    Examples
+    --------
+    >>> parse_rfc3339(rfc3339(1_700_000_000_000_000_001))
+    1700000000000000001
+    """
+    # numpy reads all nine decimals, datetime only six
+    return int(np.datetime64(text.removesuffix("Z"), "ns").astype(np.int64))

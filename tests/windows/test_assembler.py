@@ -179,7 +179,7 @@ def test_window_records_ascend_and_never_repeat() -> None:
     starts, kept = gate.push(start, values)
     assert (starts // NS).tolist() == [10, 20, 30]
     assert kept[:, 0, 0].tolist() == [0, 2, 4]
-    assert gate.repeated == 2
+    assert gate.late == 2
 
 
 @given(st.lists(st.integers(0, 50).map(lambda s: s * NS), max_size=30), st.integers(0, 30))
