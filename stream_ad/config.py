@@ -49,7 +49,7 @@ OpenShare = Annotated[float, Field(gt=0, lt=1)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class FieldsConfig(_Section):
@@ -60,11 +60,18 @@ class FieldsConfig(_Section):
     """
 
     machine_id: str | None = "machine_id"
+    """Field or column of the machine id; null: the input has one machine, called `machine`."""
     time: str = "time"
+    """Field or column of the event time (of window records: of their start)."""
     values: str = "values"
+    """Field of a reading record that holds its sensors; `.` = they lie at the top. Of window
+    records: their cells. Columns of CSV and Parquet are named by the sensors."""
     sensor: str = "sensor"
+    """Field or column of the sensor name, for `long`."""
     value: str = "value"
+    """Field or column of the value, for `long`."""
     quality: str | None = None
+    """Field or column of the quality code; null: there is none."""
 
     @field_validator("machine_id", "time", "values", "sensor", "value", "quality")
     @classmethod
@@ -78,19 +85,29 @@ class CsvConfig(_Section):
     """Dialect of CSV files: one character each."""
 
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    """Between two columns."""
     decimal: Literal[".", ","] = "."
+    """Decimal mark of numbers."""
 
 
 class InputConfig(_Section):
     """Shape of the input and how its times and qualities read."""
 
     format: Literal["window", "reading", "long"] = "reading"
+    """`reading`: some sensors of a machine at one time; `long`: one value; `window`: windows made
+    by others."""
     fields: FieldsConfig = FieldsConfig()
+    """Other people's field names."""
     time_unit: Literal["s", "ms", "us", "ns"] = "ms"
+    """Of times that are numbers: the epoch counts in this unit."""
     time_zone: str | None = None
+    """IANA name, for times that name no zone; null reads them as UTC."""
     time_format: str | None = None
+    """A `strptime` pattern, for times that are neither RFC 3339 nor numbers."""
     good_quality: tuple[int | str, ...] | None = None
+    """Quality codes that count as good; null: every value does. Others make a value missing."""
     csv: CsvConfig = CsvConfig()
+    """Dialect of CSV files."""
 
     @field_validator("time_zone")
     @classmethod
@@ -109,19 +126,28 @@ class LimitsConfig(_Section):
     """What one record may cost; anything beyond is a dead letter."""
 
     record_bytes: Count = 1_048_576
+    """Largest record."""
     sensors: Count = 1_000
+    """Most sensors in a record."""
     nesting: Count = 32
+    """Deepest nesting of a JSON record."""
 
 
 class SensorConfig(_Section):
     """One sensor: name, unit, physical range and how long it may stand still or be silent."""
 
     name: Annotated[str, Field(min_length=1)]
+    """As the records call it."""
     unit: str | None = None
+    """For people; changes nothing."""
     min: float | None = None
+    """Physically possible values lie at or above; others are masked and reported."""
     max: float | None = None
+    """Physically possible values lie at or below; others are masked and reported."""
     max_gap_s: Seconds | None = None
+    """Instead of `windows.max_gap_s`; `.inf` for sensors that report only changes."""
     stuck_s: Positive | None = None
+    """Showing the same value for so long is a fault of the sensor; null: it may."""
 
     @model_validator(mode="after")
     def _range_is_one(self) -> Self:
@@ -134,13 +160,21 @@ class WindowsConfig(_Section):
     """The event-time grid; ``length`` and ``hop`` count slots of ``period_s``."""
 
     sensors: tuple[SensorConfig, ...] = ()
+    """Names, or sections with a name; the order is that of the columns."""
     period_s: Annotated[float, Field(ge=1e-6, le=86_400 * 366)] | None = None
+    """Seconds of a slot: the time between two readings."""
     length: Annotated[int, Field(ge=1, le=100_000)] = 64
+    """Slots of a window."""
     hop: Count | None = None
+    """Slots between the starts of two windows; null: `length`."""
     disorder_s: NotNegative = 0.0
+    """How much later than its successors a reading may arrive."""
     max_missing: Share = 0.5
+    """Windows with a larger share of missing cells are not scored."""
     max_gap_s: Seconds | None = None
+    """How long a value stands for the missing ones after it; null: two periods."""
     max_jump_s: Positive | None = None
+    """A reading farther ahead waits for a second one; null: 1000 periods, at least an hour."""
 
     @field_validator("sensors", mode="before")
     @classmethod
@@ -166,24 +200,38 @@ class DetectorConfig(_Section):
     """The model, the scorer over its latents, and what both may cost."""
 
     model: Literal["ae"] = "ae"
+    """What turns windows into latents and errors."""
     scorer: Literal["error", "ares"] = "ares"
+    """What turns latents and errors into the raw score."""
     network: Literal["dense", "tcn"] = "dense"
+    """Body of the model: fully connected, or temporal convolutions."""
     k: Count = 10
+    """Neighbours that `ares` compares with; about 100 where the history is not clean."""
     alpha: NotNegative = 0.5
+    """Weight of the density in `ares`."""
     latent_dim: Count | None = None
+    """Size of the latents; null follows from the window."""
     index: Literal["auto", "exact"] = "auto"
+    """How neighbours are searched."""
     bank_windows: Annotated[int, Field(ge=2)] = 10_000
+    """Most different normal windows kept for the search."""
     epochs: Count = 100
+    """Most passes over the history."""
     calibration_share: Annotated[float, Field(ge=0.05, le=0.8)] = 0.3
+    """Latest share of the history, held out to set the alarm line."""
     device: str = "auto"
+    """`auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1`."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Of everything random."""
 
 
 class SeverityConfig(_Section):
     """Scores above which an incident counts as error or critical; the line itself is 1."""
 
     error: Annotated[float, Field(gt=1)] = 2.0
+    """Score above which an incident is an error."""
     critical: Annotated[float, Field(gt=1)] = 4.0
+    """Score above which it is critical."""
 
     @model_validator(mode="after")
     def _ascending(self) -> Self:
@@ -196,12 +244,20 @@ class AlarmConfig(_Section):
     """The budget and the rule that turns alarms into incidents."""
 
     budget_per_machine_day: Positive = 1.0
+    """Most false alarms per machine and day of scored time."""
     m: Count = 2
+    """An incident opens at so many alarms"""
     n: Count = 3
+    """among the windows that start within so many hops."""
     close_after: Count = 3
+    """It closes after so many scored windows without an alarm."""
     severity: SeverityConfig = SeverityConfig()
+    """Bounds of severity."""
     min_severity: Literal["info", "warning", "error", "critical"] = "info"
+    """Incidents below are tracked and not told."""
     max_extrapolation: Annotated[float, Field(ge=1)] = 10.0
+    """How far beyond the held-out windows the line may reach: its p-value is at least 1 / (this x
+    independent windows)."""
 
     @model_validator(mode="after")
     def _m_of_n(self) -> Self:
@@ -214,26 +270,38 @@ class TrainingConfig(_Section):
     """What of a recording is history, and how much of it is used."""
 
     min_windows: Annotated[int, Field(ge=10)] = 20
+    """Least windows of history."""
     buffer_windows: Annotated[int, Field(ge=10)] = 50_000
+    """Most windows of history that are kept, the newest ones."""
     history_share: OpenShare = 0.5
+    """First share of the rows of a recording that is history, unless `--train-until` says
+    otherwise."""
 
 
 class RegistryConfig(_Section):
     """Where trained detectors lie: a folder; null means that a replay trains its own."""
 
     uri: str | None = None
+    """Folder of trained detectors; null: a replay trains its own."""
 
 
 class Config(_Section):
     """Every setting of the program."""
 
     input: InputConfig = InputConfig()
+    """Shape of the input."""
     limits: LimitsConfig = LimitsConfig()
+    """What one record may cost."""
     windows: WindowsConfig = WindowsConfig()
+    """The event-time grid."""
     detector: DetectorConfig = DetectorConfig()
+    """Model and scorer."""
     alarm: AlarmConfig = AlarmConfig()
+    """Budget and incidents."""
     training: TrainingConfig = TrainingConfig()
+    """The history."""
     registry: RegistryConfig = RegistryConfig()
+    """Trained detectors."""
 
 
 def load_config(path: Path | None, environ: Mapping[str, str] | None = None) -> Config:
