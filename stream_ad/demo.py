@@ -18,7 +18,9 @@ from stream_ad.progress import Progress
 from stream_ad.replay import ReplayOptions, replay
 from stream_ad.transport.base import Batch, Outputs, Source
 
-MACHINES, SENSORS, PERIOD_S, DAYS, FAULTS = 3, 8, 60.0, 14.0, 8
+MACHINES, SENSORS, PERIOD_S = 3, 8, 60.0
+DAYS, HISTORY_DAYS = 21.0, 14.0  # two weeks to learn from, so that the line knows a weekend
+FAULTS, SEVERITY = 8, 2.0
 LABEL = "label"
 DAY_S = 86_400.0
 
@@ -34,7 +36,7 @@ class DemoOptions:
     seed : int
         Of the factory and of the training.
     seconds : float
-        About how long the scored half takes on the screen; 0 = as fast as it goes.
+        About how long the scored week takes on the screen; 0 = as fast as it goes.
     """
 
     out: Path
@@ -43,21 +45,24 @@ class DemoOptions:
 
 
 class Paced:
-    """A source in small steps, each no sooner than its share of the given seconds.
+    """A source whose latter part comes in small steps, with pauses to watch them.
 
     Parameters
     ----------
     source : Source
-    rows : int
-        Records in the whole source.
+    first, rows : int
+        The first record to pause at, and how many records there are.
     seconds : float
+        All pauses together.
     step : int
         Records in a step.
     """
 
-    def __init__(self, source: Source, rows: int, seconds: float, step: int = 500) -> None:
-        self._source, self._step = source, step
-        self._pause = seconds * step / max(rows, 1)
+    def __init__(
+        self, source: Source, first: int, rows: int, seconds: float, step: int = 300
+    ) -> None:
+        self._source, self._first, self._step = source, first, step
+        self._pause = seconds * step / max(rows - first, 1)
 
     def identity(self) -> str:
         """Return the source's own fingerprint."""
@@ -71,7 +76,8 @@ class Paced:
                 part = records.take(slice(first, first + self._step))
                 last = first + self._step >= len(records)
                 end = batch.position if last else int(part.offset[-1]) + 1
-                time.sleep(self._pause)
+                if end > self._first:
+                    time.sleep(self._pause)
                 yield Batch(part, batch.dead if last else (), end, batch.counts if last else {})
 
 
@@ -86,7 +92,7 @@ def write_factory(options: DemoOptions) -> tuple[Path, Path]:
     options.out.mkdir(parents=True, exist_ok=True)
     factory = Factory(MACHINES, SENSORS, PERIOD_S, options.seed, disorder_s=90.0)
     duration = DAYS * DAY_S
-    faults = factory.schedule(FAULTS, duration, duration / 2)
+    faults = factory.schedule(FAULTS, duration, HISTORY_DAYS * DAY_S, severity=SEVERITY)
     recording = options.out / "factory.csv"
     WRITERS["csv"](
         factory.readings(duration_s=duration, faults=faults), recording, Dialect(label=LABEL)
@@ -96,13 +102,15 @@ def write_factory(options: DemoOptions) -> tuple[Path, Path]:
         "windows": {
             "sensors": [{"name": s.name, "unit": s.unit} for s in factory.layout.sensors],
             "period_s": PERIOD_S,
-            "length": 32,
+            "length": 16,
             "hop": 8,
             "disorder_s": 90.0,
             "max_gap_s": 300.0,
         },
-        "detector": {"seed": options.seed},
-        "training": {"history_share": 0.5},
+        # these windows are smooth: their errors are small beside the density term of ARES,
+        # which would drown them
+        "detector": {"scorer": "error", "seed": options.seed},
+        "training": {"history_share": HISTORY_DAYS / DAYS},
     }
     config = options.out / "demo.yaml"
     config.write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
@@ -112,7 +120,7 @@ def write_factory(options: DemoOptions) -> tuple[Path, Path]:
 def demo(
     options: DemoOptions, progress: Progress, watch: Callable[[Outputs], None]
 ) -> dict[str, Any]:
-    """Simulate a factory, learn its first half, score the second.
+    """Simulate a factory, learn from its first two weeks, score the third.
 
     Parameters
     ----------
@@ -135,6 +143,8 @@ def demo(
         ReplayOptions(recording, options.out, label_column=LABEL),
         config,
         progress,
-        wrap_source=lambda source, rows: Paced(source, rows, 2 * options.seconds),
+        wrap_source=lambda source, rows: Paced(
+            source, round(rows * HISTORY_DAYS / DAYS), rows, options.seconds
+        ),
         watch=watch,
     )

@@ -126,7 +126,7 @@ class Pipeline:
             for row, finding in zip(rows, found, strict=True):
                 findings[row] = finding
             missing[rows] = missing_share(clean, self._known[v])
-            usable = np.flatnonzero(missing[rows] <= self._max_missing)
+            usable = np.flatnonzero((missing[rows] <= self._max_missing) & (missing[rows] < 1))
             if not len(usable):
                 continue
             clean, rows = clean[usable], rows[usable]

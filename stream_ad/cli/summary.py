@@ -52,9 +52,15 @@ def summary_lines(metrics: dict[str, Any]) -> Iterator[str]:
     counted = {k: v for k, v in metrics["counts"].items() if v and k != "records"}
     if counted:
         yield "counted: " + ", ".join(f"{k} {v:,}" for k, v in sorted(counted.items()))
+    if not windows["scored"]:
+        yield (
+            f"nothing was scored: of {windows['closed']:,} windows {windows['before_model']:,} end "
+            f"within the history, {windows['too_much_missing']:,} have too many missing cells"
+        )
+    achieved = budget["achieved_per_machine_day"]
     yield (
         f"alarm budget: asked {budget['asked_per_machine_day']:g} per machine and day, "
-        f"achieved {budget['achieved_per_machine_day']:.3g} "
+        f"achieved {'-' if achieved is None else format(achieved, '.3g')} "
         f"in {budget['scored_machine_days']:.3g} machine-days"
     )
     if not budget["supported"]:

@@ -15,8 +15,8 @@ from stream_ad.progress import Progress
 from stream_ad.records import IncidentEvent
 from stream_ad.report import IncidentView, Trace
 from stream_ad.transport.base import Source
-from stream_ad.versions import Version, active
-from stream_ad.windows import Windows, WindowSpec
+from stream_ad.versions import Judge, Version, active
+from stream_ad.windows import Windows, WindowSpec, missing_share
 from stream_ad.windows.spec import parse_rfc3339
 
 MOST_INCIDENTS, MOST_SENSORS = 50, 3
@@ -123,10 +123,19 @@ def _explain(case: Case, windows: Windows, spec: WindowSpec, versions: Sequence[
     for v in np.unique(version):
         part = windows.take(version == v)
         # before any model there is nothing to expect, but the first one can say what it thinks
-        expected = versions[max(v, 0)].detector.explain(part.values).expected_window
+        expected = _expected(versions[max(v, 0)].detector, part.values)
         slots = part.start[:, None] + np.arange(spec.length) * spec.period_ns
         chosen = case.sensors
         case.parts.append((slots, part.values[:, :, chosen], expected[:, :, chosen]))
+
+
+def _expected(detector: Judge, values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return what was expected of windows (n, T, C); NaN where nothing was observed at all."""
+    expected = np.full(values.shape, np.nan)
+    seen = missing_share(values, detector.known) < 1
+    if seen.any():
+        expected[seen] = detector.explain(values[seen]).expected_window
+    return expected
 
 
 def _traces(case: Case, spec: WindowSpec) -> list[Trace]:

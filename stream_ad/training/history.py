@@ -15,6 +15,8 @@ from stream_ad.machines import Machines
 from stream_ad.transport.base import Source
 from stream_ad.windows import Readings, Windows, WindowSpec
 
+NOTHING = int(np.iinfo(np.int64).min)  # a cut before everything: no reading was accepted yet
+
 
 @dataclass(frozen=True, slots=True)
 class History:
@@ -134,7 +136,8 @@ def collect_history(
             inside = int(np.searchsorted(records.offset, rows))
             keep(records.take(slice(0, inside)), None)
             if batch.position >= rows:
-                until = machines.newest()
+                newest = machines.newest()
+                until = NOTHING if newest is None else newest
             records = records.take(slice(inside, None))
         keep(records, until)
         if progress is not None:

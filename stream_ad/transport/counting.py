@@ -9,7 +9,7 @@ _BLOCK = 1 << 22
 
 
 def count_rows(path: Path, kind: str) -> int:
-    """Return the number of records of a file.
+    r"""Return the number of records of a file.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def count_rows(path: Path, kind: str) -> int:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder) / "a.csv"
-    ...     _ = file.write_text("time,a\\n1,2\\n3,4")
+    ...     _ = file.write_text("time,a\n1,2\n3,4")
     ...     count_rows(file, "csv")
     2
     """
