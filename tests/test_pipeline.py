@@ -1,0 +1,179 @@
+"""The straight path with a judge whose scores can be computed in one's head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from stream_ad.config import Config, parse_config
+from stream_ad.detector.explanation import Explanation
+from stream_ad.detector.line import AlarmLine, Calibration
+from stream_ad.detector.scores import Scores
+from stream_ad.pipeline import Pipeline
+from stream_ad.transport.base import Batch, DeadLetter, Outputs
+from stream_ad.versions import Version
+from stream_ad.windows import Readings, WindowSpec
+from stream_ad.windows.spec import NS
+
+Values = NDArray[np.float32]
+
+
+class Mean:
+    """A judge whose raw score is the mean of a window's cells; ordinary is 0, the line about 1."""
+
+    channels: tuple[str, ...] = ("mean",)
+
+    def __init__(self, spec: WindowSpec, level: float = 1.0) -> None:
+        self.spec, self.seen = spec, 0
+        self.known = np.ones(len(spec.sensors), bool)
+        raw = np.tile([-level, 0.0, level], 200)
+        start = np.arange(len(raw)) * spec.hop_ns
+        machine = np.full(len(raw), "m", object)
+        self.line_ = AlarmLine.for_rate(
+            Calibration(machine, start, raw, spec.hop_ns, spec.window_ns), 0.01, 10.0
+        )
+
+    def score(self, values: Values) -> Scores:
+        self.seen += len(values)
+        raw = np.nanmean(values.astype(np.float64), axis=(1, 2))
+        sensors = np.nan_to_num(np.abs(values).mean(axis=1)).astype(np.float64)
+        return Scores(raw=raw, error=raw, sensor_error=sensors, evidence=np.ones((len(raw), 1)))
+
+    def explain(self, X: Values) -> Explanation:
+        size = np.nan_to_num(np.abs(X).astype(np.float64)).sum(axis=1)
+        return Explanation(
+            share=size / size.sum(axis=1, keepdims=True),
+            expected=np.zeros(size.shape),
+            actual=X[:, 0].astype(np.float64),
+            expected_window=np.zeros(X.shape),
+            channels=self.channels,
+            evidence=np.ones((len(X), 1)),
+            neighbour_machine=np.full((len(X), 1), "m", object),
+            neighbour_start=np.zeros((len(X), 1), np.int64),
+            neighbour_distance=np.zeros((len(X), 1)),
+        )
+
+
+def make(**windows: Any) -> tuple[Config, WindowSpec]:
+    section = {"sensors": ["a", "b"], "period_s": 1, "length": 2, "hop": 2} | windows
+    config = parse_config({"windows": section, "alarm": {"m": 2, "n": 3, "close_after": 2}})
+    return config, WindowSpec.from_config(config.windows)
+
+
+def readings(values: Sequence[Sequence[float]], machine: str = "m") -> Readings:
+    n = len(values)
+    return Readings(
+        np.full(n, machine, object),
+        np.arange(n) * NS,
+        np.array(values, np.float32),
+        np.arange(n),
+    )
+
+
+def run(pipeline: Pipeline, records: Readings) -> Outputs:
+    return pipeline.process(Batch(records, (), len(records)))
+
+
+def test_two_of_three_alarms_open_an_incident_and_two_quiet_windows_close_it() -> None:
+    config, spec = make()
+    pipeline = Pipeline(config, spec, [Version(Mean(spec), 7, 0)])
+    loud, quiet = [[5.0, 9.0]], [[0.0, 0.0]]
+    outputs = run(pipeline, readings(4 * quiet + 4 * loud + 8 * quiet + quiet))
+    assert [row.alarm for row in outputs.scores] == [0, 0, 1, 1, 0, 0, 0, 0]
+    opened, closed = outputs.incidents
+    assert (opened.event, opened.started_at) == ("opened", "1970-01-01T00:00:04Z")
+    assert (opened.window_start, opened.window_end) == (
+        "1970-01-01T00:00:06Z",
+        "1970-01-01T00:00:08Z",
+    )
+    assert (closed.event, closed.closed_reason) == ("closed", "recovered")
+    assert closed.window_end == "1970-01-01T00:00:12Z"
+    assert opened.incident_id == closed.incident_id
+    assert (opened.raw_score, opened.model_version) == (7.0, 7)
+    assert [(s.name, s.actual) for s in opened.sensors] == [("b", 9.0), ("a", 5.0)]
+    assert [s.share for s in opened.sensors] == pytest.approx([9 / 14, 5 / 14])
+
+
+def test_windows_before_the_first_model_are_counted_and_not_scored() -> None:
+    config, spec = make()
+    judge = Mean(spec)
+    pipeline = Pipeline(config, spec, [Version(judge, 1, 4 * NS)])
+    outputs = run(pipeline, readings([[0.0, 0.0]] * 9))
+    assert [row.window_end // NS for row in outputs.scores] == [4, 6, 8]
+    assert pipeline.machines.states["m"].counts["before_model"] == 1
+    assert judge.seen == 3
+
+
+def test_each_window_is_scored_by_the_newest_version_in_effect() -> None:
+    config, spec = make()
+    versions = [Version(Mean(spec), 1, 0), Version(Mean(spec), 2, 5 * NS)]
+    outputs = run(Pipeline(config, spec, versions), readings([[0.0, 0.0]] * 9))
+    assert [(row.window_end // NS, row.model_version) for row in outputs.scores] == [
+        (2, 1),
+        (4, 1),
+        (6, 2),
+        (8, 2),
+    ]
+
+
+def test_a_window_with_too_much_missing_is_counted_and_not_scored() -> None:
+    config, spec = make(max_gap_s=0, max_missing=0.5)
+    nan = float("nan")
+    rows: list[list[float]] = [
+        [0.0, 0.0],
+        [0.0, 0.0],
+        [0.0, nan],
+        [nan, nan],
+        [1.0, nan],
+        [1.0, nan],
+        [0, 0],
+    ]
+    pipeline = Pipeline(config, spec, [Version(Mean(spec), 1, 0)])
+    outputs = run(pipeline, readings(rows))
+    assert [row.window_start // NS for row in outputs.scores] == [0, 4]
+    assert pipeline.machines.states["m"].counts["too_much_missing"] == 1
+    assert outputs.scores[1].raw_score == 1.0
+
+
+def test_a_window_of_unknown_sensors_only_is_not_scored_whatever_is_allowed() -> None:
+    config, spec = make(max_gap_s=0, max_missing=1.0)
+    judge = Mean(spec)
+    judge.known = np.array([True, False])
+    nan = float("nan")
+    pipeline = Pipeline(config, spec, [Version(judge, 1, 0)])
+    outputs = run(pipeline, readings([[nan, 5.0], [nan, 5.0], [0.0, 0.0]]))
+    assert not outputs.scores
+
+
+def test_impossible_values_do_not_feed_the_model_and_are_an_incident_of_their_own() -> None:
+    config, spec = make(sensors=["a", {"name": "b", "max": 100.0}])
+    pipeline = Pipeline(config, spec, [Version(Mean(spec), 1, 0)])
+    clean: list[list[float]] = [[0.0, 0.0]]
+    outputs = run(pipeline, readings(2 * clean + [[0.0, 1e9]] + 2 * clean))
+    assert [row.raw_score for row in outputs.scores] == [0.0, 0.0]
+    (event,) = outputs.incidents
+    assert (event.kind, event.event, event.score) == ("data_quality", "opened", None)
+    assert (event.sensors[0].name, event.sensors[0].actual) == ("b", 1e9)
+    assert [(c.channel, c.share) for c in event.evidence or ()] == [("range", 1.0)]
+
+
+def test_dead_letters_pass_through() -> None:
+    config, spec = make()
+    letter = DeadLetter.of(0, b"{", "InvalidJson", "no end")
+    outputs = Pipeline(config, spec, []).process(Batch(readings([[0.0, 0.0]]), [letter], 1))
+    assert (outputs.dead, outputs.scores, outputs.incidents) == ([letter], [], [])
+
+
+def test_machines_do_not_touch_each_other() -> None:
+    config, spec = make()
+    loud = readings([[9.0, 9.0]] * 9, "loud")
+    quiet = readings([[0.0, 0.0]] * 9, "quiet")
+    both = Readings.concat([loud, quiet]).take(np.arange(18).reshape(2, 9).T.ravel())
+    outputs = run(Pipeline(config, spec, [Version(Mean(spec), 1, 0)]), both)
+    assert {event.machine_id for event in outputs.incidents} == {"loud"}
+    alone = run(Pipeline(config, spec, [Version(Mean(spec), 1, 0)]), quiet)
+    assert [row for row in outputs.scores if row.machine_id == "quiet"] == list(alone.scores)
