@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Name = Annotated[str, Field(min_length=1, max_length=249)]
+MachineName = Name | int  # many producers number their machines; the number becomes text
+Time = int | float | str
 Cell = float | None
 Kind = Literal["process", "data_quality", "drift", "silent"]
 Event = Literal["opened", "updated", "closed"]
@@ -35,7 +37,7 @@ class _Output(BaseModel):
 class ReadingRecord(_Input):
     """Values of some sensors of one machine at one time (``input.format: reading``).
 
-    ``time`` is RFC 3339, an integer epoch in ``input.time_unit`` or, with
+    ``time`` is RFC 3339, an epoch number in ``input.time_unit`` or, with
     ``input.time_zone``, naive local time. A null, NaN or infinite value is missing.
 
     Examples
@@ -44,8 +46,8 @@ class ReadingRecord(_Input):
     {'temp': 21.5}
     """
 
-    machine_id: Name
-    time: int | str
+    machine_id: MachineName
+    time: Time
     values: dict[str, Cell]
 
 
@@ -59,8 +61,8 @@ class LongRecord(_Input):
 quality=None)
     """
 
-    machine_id: Name
-    time: int | str
+    machine_id: MachineName
+    time: Time
     sensor: Name
     value: Cell
     quality: int | str | None = None
@@ -79,8 +81,8 @@ class WindowRecord(_Input):
     2
     """
 
-    machine_id: Name
-    start: int | str
+    machine_id: MachineName
+    start: Time
     period_s: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     sensors: list[Name]
     values: list[list[Cell]]

@@ -90,6 +90,8 @@ class Assembler:
             self._place(np.concatenate(admitted.time), np.concatenate(admitted.values))
         closed = self._last_closed()
         assert closed is not None  # something was accepted
+        if closed == closed_before:
+            return self._nothing()
         made = self._make(-NEVER if closed_before is None else closed_before, closed)
         self._forget(closed)
         return made
@@ -111,11 +113,35 @@ class Assembler:
             order = np.argsort(time, kind="stable")
             time, values = time[order], values[order]
         slots = time // self.spec.period_ns
-        if len(self._slots) and slots[0] <= self._slots[-1]:
-            union = np.union1d(self._slots, slots)
+        after = not len(self._slots) or slots[0] > self._slots[-1]
+        if after and (slots[1:] > slots[:-1]).all():
+            self._append(slots, time, values)
         else:
+            self._merge(slots, time, values, after=after)
+
+    def _append(
+        self, slots: NDArray[np.int64], time: NDArray[np.int64], values: NDArray[np.float32]
+    ) -> None:
+        """Put readings into new slots, one in each: the usual case, several times as fast."""
+        when = np.where(np.isnan(values), -NEVER, time[:, None])
+        self._slots = np.concatenate((self._slots, slots))
+        self._values = np.concatenate((self._values, values))
+        self._times = np.concatenate((self._times, when))
+
+    def _merge(
+        self,
+        slots: NDArray[np.int64],
+        time: NDArray[np.int64],
+        values: NDArray[np.float32],
+        *,
+        after: bool,
+    ) -> None:
+        """Put readings, ascending in time, into new and known slots."""
+        if after:
             fresh = np.flatnonzero(np.concatenate(([True], slots[1:] != slots[:-1])))
             union = np.concatenate((self._slots, slots[fresh]))
+        else:
+            union = np.union1d(self._slots, slots)
         grid = np.full((len(union), values.shape[1]), np.nan, np.float32)
         when = np.full(grid.shape, -NEVER, np.int64)
         known = np.searchsorted(union, self._slots)
@@ -146,13 +172,15 @@ class Assembler:
         slots = _covered(first, spec.length)
         grid = self._filled(slots)
         rows = np.searchsorted(slots, first)[:, None] + np.arange(spec.length)
-        return first * spec.period_ns, grid[rows]
+        return first * spec.period_ns, grid.take(rows, axis=0)
 
     def _filled(self, slots: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the values (S, C) of ascending slots, carried forward where allowed."""
-        grid = np.full((len(slots), len(self.spec.sensors)), np.nan, np.float32)
-        inside = self._slots <= slots[-1]
-        grid[np.searchsorted(slots, self._slots[inside])] = self._values[inside]
+        inside = int(np.searchsorted(self._slots, slots[-1], side="right"))
+        grid = self._values[:inside]
+        if inside < len(slots):  # some slots are without readings
+            grid = np.full((len(slots), len(self.spec.sensors)), np.nan, np.float32)
+            grid[np.searchsorted(slots, self._slots[:inside])] = self._values[:inside]
         empty = np.isnan(grid)
         if not empty.any():
             return grid

@@ -86,11 +86,11 @@ class Gate:
 
         Notes
         -----
-        Rows between two jumps are judged at once. Blocks start small after every jump, so a
-        stream of nothing but jumps costs a constant factor, not the square.
+        Rows between two jumps are judged at once. Blocks start small after a jump, so a stream
+        of nothing but jumps costs a constant factor, not the square.
         """
         out = Admitted()
-        row, block = 0, FIRST_BLOCK
+        row, block = 0, LARGEST_BLOCK
         while row < len(time):
             if self.waiting is not None or self.newest is None:
                 self._one(int(time[row]), time[row : row + 1], values[row : row + 1], out)

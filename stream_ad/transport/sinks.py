@@ -1,0 +1,225 @@
+"""A folder of outputs that commits files, machine states and the position together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from stream_ad.errors import StateError
+from stream_ad.transport.base import Outputs
+from stream_ad.transport.checkpoint import (
+    ADVICE,
+    NAME,
+    Checkpoint,
+    Run,
+    read_checkpoint,
+    write_checkpoint,
+)
+from stream_ad.transport.durable import AppendFile, Folder, writing
+from stream_ad.transport.rows import (
+    SCORES_HEAD,
+    dead_letter_lines,
+    incident_lines,
+    score_lines,
+)
+from stream_ad.transport.sorting import alert_key, score_key, sort_file
+
+SCORES, ALERTS, DEAD_LETTERS = "scores.csv", "alerts.jsonl", "dead_letters.jsonl"
+_HEADS = {SCORES: SCORES_HEAD, ALERTS: b"", DEAD_LETTERS: b""}
+_MOST_TIME_IN_CHECKPOINTS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What an unfinished run left: go on from ``position`` with these machine states."""
+
+    position: int
+    states: Mapping[str, bytes]
+    extra: Mapping[str, Any]
+
+
+class FileSink:
+    """Writes ``scores.csv``, ``alerts.jsonl``, ``dead_letters.jsonl`` and ``checkpoint.json``.
+
+    A folder with the checkpoint of an unfinished run of the same input and config is resumed
+    (``restored``): outputs are cut back to what the checkpoint stands for. A finished run is
+    overwritten; other files in the folder are left alone.
+
+    Commits are grouped: one checkpoint in ``checkpoint_s``, less often where many machines
+    make checkpoints so large that they would take more than a tenth of the time.
+
+    Parameters
+    ----------
+    out_dir : Path
+        Made if need be.
+    input_identity, config_digest, window_digest : str
+        What the run is; a checkpoint of another one is refused.
+    checkpoint_s : float
+        Seconds between checkpoints, at least.
+    clock : callable
+        Seconds; only for the distance of checkpoints.
+
+    Attributes
+    ----------
+    restored : Restored or None
+        None where the run starts anew.
+    extra : dict
+        JSON values of the caller; saved with each checkpoint.
+
+    Raises
+    ------
+    StateError
+        For a checkpoint of another run, a damaged one, or outputs shorter than it says.
+    OutputError
+        For a folder that cannot be written or that another run is writing.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from stream_ad.transport.base import DeadLetter
+    >>> letter = DeadLetter.of(0, b"{", "InvalidJson", "unexpected end of data")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with FileSink(Path(folder), "input", "config") as sink:
+    ...         sink.commit(Outputs([], [], [letter]), {"m": b"state"}, {"m"}, position=1)
+    ...     with FileSink(Path(folder), "input", "config") as sink:
+    ...         sink.restored
+    Restored(position=1, states={'m': b'state'}, extra={})
+    """
+
+    def __init__(
+        self,
+        out_dir: Path,
+        input_identity: str,
+        config_digest: str,
+        *,
+        window_digest: str = "",
+        checkpoint_s: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._run = Run(input_identity, config_digest, window_digest)
+        self._clock, self._distance = clock, checkpoint_s
+        self._files: dict[str, AppendFile] = {}
+        self._states: Mapping[str, bytes] = {}
+        self._position = 0
+        self._unsaved = False
+        self._folder = Folder(out_dir)
+        try:
+            found = self._unfinished(read_checkpoint(out_dir))
+            self._open_files(found)
+        except Exception:
+            self.abort()
+            raise
+        self.restored: Restored | None = None
+        self.extra: dict[str, Any] = {}
+        if found is not None:
+            self.restored = Restored(found.position, found.states, found.extra)
+            self.extra |= found.extra
+            self._position, self._states = found.position, found.states
+        self._due = clock() + checkpoint_s
+
+    def commit(
+        self,
+        outputs: Outputs,
+        states: Mapping[str, bytes],
+        changed: Collection[str],  # noqa: ARG002 (a checkpoint holds all states)
+        position: int,
+    ) -> None:
+        """Append outputs; when it is time, make them, all states and the position durable.
+
+        Raises
+        ------
+        OutputError
+            Where the disk is full; the last checkpoint stays whole.
+        """
+        self._append(SCORES, score_lines(outputs.scores))
+        self._append(ALERTS, incident_lines(outputs.incidents))
+        self._append(DEAD_LETTERS, dead_letter_lines(outputs.dead))
+        self._states, self._position, self._unsaved = states, position, True
+        if self._clock() >= self._due:
+            self._save()
+
+    def finish(self) -> None:
+        """Sort the outputs by event time and mark the run as finished, then close.
+
+        A kill at any point leaves a folder that the same command finishes.
+
+        Raises
+        ------
+        OutputError
+            Where the disk is full.
+        """
+        self._save()
+        lengths = self._lengths()
+        for file in self._files.values():
+            file.close()
+        sort_file(self._folder, SCORES, score_key, head=1)
+        sort_file(self._folder, ALERTS, alert_key)
+        done = Checkpoint(self._run, self._position, lengths, {}, self.extra, finished=True)
+        write_checkpoint(self._folder, done)
+        self.abort()
+
+    def close(self) -> None:
+        """Make every commit durable; call it between commits, as states are read now."""
+        if self._unsaved:
+            self._save()
+        self.abort()
+
+    def abort(self) -> None:
+        """Release the folder as the last checkpoint left it; safe to repeat."""
+        for file in self._files.values():
+            file.close()
+        self._unsaved = False
+        self._folder.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # after an exception the states may be ahead of the position: keep the last checkpoint
+        self.close() if kind is None else self.abort()
+
+    def _unfinished(self, found: Checkpoint | None) -> Checkpoint | None:
+        path = self._folder.path / NAME
+        if found is None or found.finished:
+            with writing(path):
+                path.unlink(missing_ok=True)
+            return None
+        if other := found.run.differences(self._run):
+            raise StateError(
+                f"{path}: belongs to an unfinished run with another {' and '.join(other)}; {ADVICE}"
+            )
+        return found
+
+    def _open_files(self, found: Checkpoint | None) -> None:
+        lengths = {} if found is None else found.lengths
+        for name, head in _HEADS.items():
+            path = self._folder.path / name
+            self._files[name] = AppendFile(path, head, lengths.get(name))
+
+    def _append(self, name: str, data: bytes) -> None:
+        if data:
+            self._files[name].append(data)
+
+    def _lengths(self) -> dict[str, int]:
+        return {name: file.length for name, file in self._files.items()}
+
+    def _save(self) -> None:
+        started = self._clock()
+        for file in self._files.values():
+            file.sync()
+        write_checkpoint(
+            self._folder,
+            Checkpoint(self._run, self._position, self._lengths(), self._states, self.extra),
+        )
+        self._unsaved = False
+        ended = self._clock()
+        self._due = ended + max(self._distance, (ended - started) / _MOST_TIME_IN_CHECKPOINTS)
