@@ -1,0 +1,132 @@
+"""Who lies nearest: exact search behind the interface that other indexes share."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stream_ad.detector.blocks import blocks, one_thread
+
+Found = tuple[NDArray[np.float64], NDArray[np.int64]]
+
+SPARE = 6  # candidates beyond k, so that rounding seldom leaves the order in doubt
+GROUP = 16  # points whose smallest distance is looked at first
+
+
+class Index(Protocol):
+    """Finds the nearest of N points.
+
+    ``search(queries, k)`` takes float64 ``(m, D)`` and returns Euclidean distances
+    ``(m, k')``, ascending, and the points' numbers ``(m, k')``, ``k' = min(k, N)``.
+    """
+
+    name: str
+
+    def search(self, queries: NDArray[Any], k: int) -> Found:
+        """Return distances and numbers of the k nearest points."""
+
+
+class ExactIndex:
+    """Exact search by matrix products, the same bits for any batching.
+
+    A matrix product gives rough squared distances to all points; the best few are
+    measured again directly, and a row whose order rounding could have changed is measured
+    against every point. Equal distances are ordered by the points' numbers.
+
+    Costs time and memory in proportion to N: about 10 us per query at N = 1,000 and 30 us
+    at 10,000 on one core.
+
+    Parameters
+    ----------
+    points : float array (N, D)
+        N >= 1, finite.
+    device : torch.device
+        Where to search.
+
+    Examples
+    --------
+    >>> index = ExactIndex(np.array([[0.0], [1], [3]]))
+    >>> index.search(np.array([[0.9]]), k=2)
+    (array([[0.1, 0.9]]), array([[1, 0]]))
+    """
+
+    name = "exact"
+
+    def __init__(
+        self,
+        points: NDArray[Any],
+        device: torch.device = torch.device("cpu"),  # noqa: B008
+    ) -> None:
+        exact = np.asarray(points, np.float64)
+        self._middle = exact.mean(axis=0)
+        self._points = torch.from_numpy(exact - self._middle).to(device)
+        squares = self._points.square().sum(1, keepdim=True)
+        self._farthest = float(squares.max())
+        # (p, |p|^2) times (-2 q, 1) is |p - q|^2 - |q|^2; the rows that fill the last group
+        # are infinitely far away
+        rows = torch.cat([self._points, squares], dim=1)
+        spare = rows.new_zeros((-len(rows) % GROUP, rows.shape[1]))
+        spare[:, -1] = float("inf")
+        self._columns = torch.cat([rows, spare]).T.contiguous()
+        self._every = torch.arange(len(rows), device=device)[None]
+        # bound on the rounding of that product, relative to |q|^2 + |p|^2
+        self._rounding = 8 * (rows.shape[1] + 4) * 2.0**-53
+
+    def __len__(self) -> int:
+        return len(self._points)
+
+    def search(self, queries: NDArray[Any], k: int) -> Found:
+        """Return distances and numbers of the k nearest points, each (m, min(k, N))."""
+        k = min(k, len(self))
+        centred = np.asarray(queries, np.float64) - self._middle
+        distances = np.empty((len(centred), k))
+        numbers = np.empty((len(centred), k), np.int64)
+        with one_thread(), torch.no_grad():
+            for rows, block in blocks(centred):
+                found = self._block(torch.from_numpy(block).to(self._points.device), k)
+                used = rows.stop - rows.start
+                distances[rows], numbers[rows] = (part[:used].cpu().numpy() for part in found)
+        return np.sqrt(distances, out=distances), numbers
+
+    def _block(self, q: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Return squared distances and numbers for one block of queries (BLOCK, D)."""
+        if k + SPARE >= len(self):
+            return self._measure(q, self._every.expand(len(q), -1), k)
+        extended = torch.cat([-2 * q, q.new_ones((len(q), 1))], dim=1)
+        near, candidates = _smallest(extended @ self._columns, k + SPARE)
+        squares, numbers = self._measure(q, candidates, k)
+        length = q.square().sum(1)
+        slack = self._rounding * (length + self._farthest)
+        doubtful = near.amax(1) + length - slack <= squares[:, -1]
+        if doubtful.any():
+            for row in doubtful.nonzero().flatten().tolist():
+                squares[row], numbers[row] = self._measure(q[row : row + 1], self._every, k)
+        return squares, numbers
+
+    def _measure(self, q: Tensor, candidates: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Order candidates (B, m) by direct squared distance, then by number; keep k."""
+        candidates = candidates.sort(dim=1).values
+        apart = self._points[candidates] - q.unsqueeze(1)  # (B, m, D)
+        squares, order = apart.square().sum(2).sort(dim=1, stable=True)
+        return squares[:, :k], candidates.gather(1, order[:, :k])
+
+
+def _smallest(values: Tensor, m: int) -> tuple[Tensor, Tensor]:
+    """Return the m smallest values of each row and where they stand, in no order.
+
+    The m smallest lie in the m groups with the smallest minima: two short selections are
+    several times as fast as one long one.
+    """
+    rows, columns = values.shape
+    if columns < 2 * GROUP * m:
+        near, place = values.topk(m, largest=False, sorted=False)
+        return near, place
+    grouped = values.view(rows, columns // GROUP, GROUP)
+    groups = grouped.amin(2).topk(m, largest=False, sorted=False).indices  # (rows, m)
+    chosen = grouped.gather(1, groups.unsqueeze(2).expand(-1, -1, GROUP)).flatten(1)
+    near, place = chosen.topk(m, largest=False, sorted=False)
+    return near, groups.gather(1, place // GROUP) * GROUP + place % GROUP

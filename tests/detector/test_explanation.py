@@ -1,0 +1,106 @@
+"""Shares sum to one; expected and actual stand at the slot that differs most."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from stream_ad.detector import Detector
+from stream_ad.detector.explanation import farthest, shares
+from tests.detector.streams import quick, waves
+
+NAN = np.nan
+
+
+@given(
+    hnp.arrays(
+        np.float64,
+        st.tuples(st.integers(0, 5), st.integers(1, 6)),
+        elements=st.floats(0, 1e308),
+    )
+)
+def test_shares_are_parts_of_one_or_of_nothing(parts: np.ndarray) -> None:
+    got = shares(parts)
+    assert ((got >= 0) & (got <= 1)).all()
+    anything = parts.max(axis=1) > 0
+    np.testing.assert_allclose(got.sum(axis=1), anything.astype(float), rtol=1e-12)
+
+
+def test_the_slot_of_largest_deviation_skips_missing_cells() -> None:
+    scaled = np.array([[[NAN, 0, NAN], [3, -4, NAN], [-5, 1, NAN]]], np.float32)
+    slot, seen = farthest(scaled, np.zeros_like(scaled))
+    np.testing.assert_array_equal(slot, [[2, 1, 0]])
+    np.testing.assert_array_equal(seen, [[True, True, False]])
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    return quick(steps=400)
+
+
+def test_a_shift_of_one_sensor_is_laid_at_its_door(detector: Detector) -> None:
+    x = waves(250)[240:]
+    x[:, :, 1] += 6
+    e = detector.explain(x)
+    assert (e.share.argmax(axis=1) == 1).mean() >= 0.8
+    assert e.share[:, 1].mean() > 0.5
+
+
+def test_expected_and_actual_stand_at_the_same_slot_in_the_sensors_unit(
+    detector: Detector,
+) -> None:
+    x = waves(250)[240:]
+    x[:, 5, 1] += 20
+    e = detector.explain(x)
+    for row, sensor in np.ndindex(10, 3):
+        slots = np.flatnonzero(x[row, :, sensor] == e.actual[row, sensor])
+        assert e.expected[row, sensor] in e.expected_window[row, slots, sensor]
+    levels = np.array([10, 20, 30])
+    typical = np.median(detector.explain(waves(250)[240:]).expected, axis=0)
+    np.testing.assert_allclose(typical, levels, atol=1.5)
+
+
+def test_shares_are_those_of_the_squared_error(detector: Detector) -> None:
+    x = waves(250)[240:]
+    x[0, :4, 0] = NAN
+    e = detector.explain(x)
+    scaler, _, _ = detector._parts  # type: ignore[misc]
+    z = scaler.scale(e.expected_window.astype(np.float32))
+    squares = np.nansum((scaler.scale(x) - z) ** 2, axis=1)
+    np.testing.assert_allclose(
+        e.share, squares / squares.sum(axis=1, keepdims=True), rtol=1e-2, atol=1e-3
+    )
+
+
+def test_a_sensor_never_observed_in_the_window_has_no_values(detector: Detector) -> None:
+    x = waves(3)
+    x[:, :, 2] = NAN
+    e = detector.explain(x)
+    assert np.isnan(e.actual[:, 2]).all()
+    assert np.isnan(e.expected[:, 2]).all()
+    assert (e.share[:, 2] == 0).all()
+    np.testing.assert_allclose(e.share.sum(axis=1), 1)
+
+
+def test_the_nearest_normal_windows_come_from_the_bank_in_order(detector: Detector) -> None:
+    e = detector.explain(waves(240)[:6])
+    assert e.neighbour_distance.shape == e.neighbour_start.shape == (6, 5)
+    assert (np.diff(e.neighbour_distance, axis=1) >= 0).all()
+    assert (e.neighbour_distance[:, 0] == 0).all()  # these windows are in the bank
+    np.testing.assert_array_equal(e.neighbour_machine[:, 0], ["a", "b"] * 3)
+    np.testing.assert_array_equal(e.neighbour_start[:, 0] // 8_000_000_000, [0, 0, 1, 1, 2, 2])
+
+
+def test_evidence_has_one_share_per_channel(detector: Detector) -> None:
+    x = waves(20)
+    x[::2] += 5
+    e = detector.explain(x)
+    assert e.channels == detector.channels == ("reconstruction", "density")
+    totals = e.evidence.sum(axis=1)
+    assert e.evidence.shape == (20, 2)
+    assert (e.evidence >= 0).all()
+    assert (np.isclose(totals, 1) | (totals == 0)).all()
+    np.testing.assert_allclose(totals[::2], 1)

@@ -1,0 +1,120 @@
+"""The law of bits: a window's numbers do not depend on what was scored beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from stream_ad.detector import Detector
+from stream_ad.detector.forward import forward
+from stream_ad.detector.networks import NETWORKS
+from tests.detector.streams import few_steps, waves
+
+ROWS = 300
+SIZES = [*range(1, 8), 63, 64, 65, 127, 128, 129, 200, 299, 300]
+SHAPES = [(64, 8), (32, 38), (7, 3), (1, 5)]
+
+Judge = Callable[[NDArray[np.float32]], dict[str, NDArray[np.generic]]]
+
+
+def numbers_of(detector: Detector) -> Judge:
+    """Return everything that scoring and explaining say, one row per window."""
+
+    def judge(x: NDArray[np.float32]) -> dict[str, NDArray[np.generic]]:
+        scaler, model, _ = detector._parts  # type: ignore[misc]
+        s, e = detector.score(x), detector.explain(x)
+        told = {
+            name: getattr(e, name)
+            for name in type(e).__slots__
+            if name not in ("channels", "neighbour_machine")
+        }
+        z = forward(model, scaler, x).z
+        return told | {"raw": s.raw, "error": s.error, "sensor_error": s.sensor_error, "z": z}
+
+    return judge
+
+
+def batches(rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """Yield row numbers in batches of every size, in order and out of order."""
+    for size in SIZES:
+        first = int(rng.integers(ROWS - size + 1))
+        yield np.arange(first, first + size)
+        yield rng.permutation(ROWS)[:size]
+
+
+def check_bits(judge: Judge, x: NDArray[np.float32]) -> None:
+    """Compare the bytes of every batch with those of the whole."""
+    whole = judge(x)
+    for rows in batches(np.random.default_rng(0)):
+        for name, part in judge(x[rows]).items():
+            assert part.tobytes() == whole[name][rows].tobytes(), f"{name} of {len(rows)} rows"
+
+
+def stream(length: int, sensors: int) -> NDArray[np.float32]:
+    x = waves(ROWS, length, sensors)
+    rng = np.random.default_rng(1)
+    x[rng.random(x.shape) < 0.05] = np.nan
+    x[:, 0, 0] = 1.0  # no window without any value
+    x[rng.random(x.shape) < 0.001] = 1e30
+    return x
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(("length", "sensors"), SHAPES)
+def test_any_batch_in_any_order_gives_the_same_bytes(
+    network: str, length: int, sensors: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few_steps(monkeypatch)
+    x = stream(length, sensors)
+    check_bits(numbers_of(Detector(network=network, epochs=1).fit(x)), x)
+
+
+def test_a_thousand_points_in_the_bank_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search takes its short cut through groups only in larger banks."""
+    few_steps(monkeypatch)
+    x = waves(2000, 4, 2)
+    detector = Detector(epochs=1).fit(x)
+    assert len(detector._parts[2].bank) > 1000  # type: ignore[index]
+    check_bits(numbers_of(detector), x[:ROWS])
+
+
+def test_memory_layout_and_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    few_steps(monkeypatch)
+    x = stream(16, 3)
+    detector = Detector(epochs=1).fit(x)
+    wanted = detector.score(x).raw.tobytes()
+    assert detector.score(np.asfortranarray(x)).raw.tobytes() == wanted
+    shifted = np.empty(x.size + 1, np.float32)[1:].reshape(x.shape)  # another alignment
+    shifted[:] = x
+    assert detector.score(shifted).raw.tobytes() == wanted
+    threads = torch.get_num_threads()
+    try:
+        for number in (1, 2):
+            torch.set_num_threads(number)
+            assert detector.score(x).raw.tobytes() == wanted
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_the_law_catches_batches_of_their_own_size() -> None:
+    x = waves(ROWS, 64, 8)
+    weights = torch.randn(512, 64, generator=torch.Generator().manual_seed(0))
+
+    def naive(part: NDArray[np.float32]) -> dict[str, NDArray[np.generic]]:
+        return {"z": (torch.from_numpy(part).flatten(1) @ weights).numpy()}
+
+    with pytest.raises(AssertionError, match="z of"):
+        check_bits(naive, x)
+
+
+def test_the_law_catches_a_score_relative_to_its_batch() -> None:
+    def relative(part: NDArray[np.float32]) -> dict[str, NDArray[np.generic]]:
+        level = part.mean(axis=(1, 2))
+        return {"raw": level - level.mean()}
+
+    with pytest.raises(AssertionError, match="raw of"):
+        check_bits(relative, waves(ROWS))
