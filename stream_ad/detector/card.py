@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from stream_ad.windows.spec import WindowSpec, rfc3339
 if TYPE_CHECKING:
     from stream_ad.detector.detector import Detector
 
+SCALER = tuple(field.name for field in fields(Scaler))
 SETTINGS = (
     "model",
     "scorer",
@@ -91,8 +92,7 @@ def describe(
 def stored(scaler: Scaler, bank: Bank, calibration: Calibration, line: AlarmLine) -> Arrays:
     """Return everything but the weights as arrays."""
     return {
-        "scaler.centre": scaler.centre,
-        "scaler.spread": scaler.spread,
+        **{f"scaler.{part}": getattr(scaler, part) for part in SCALER},
         "bank.z": bank.z,
         "bank.error": bank.error,
         "bank.start": bank.start,
@@ -150,7 +150,7 @@ def _restore(card: dict[str, Any], weights: Arrays, arrays: Arrays) -> Saved:
         settings=settings,
         sensors=sensors,
         spec=_spec(card["windows"], sensors),
-        scaler=Scaler(arrays["scaler.centre"], arrays["scaler.spread"]),
+        scaler=Scaler(*(arrays[f"scaler.{part}"] for part in SCALER)),
         model=model,
         bank=Bank(
             arrays["bank.z"],
@@ -177,8 +177,7 @@ def _check_shapes(saved: Saved) -> None:
     bank, calibration = saved.bank, saved.calibration
     rows, held_out = (len(bank.z),), (len(calibration.raw),)
     expected = {
-        "scaler.centre": (saved.scaler.centre.shape, sensors),
-        "scaler.spread": (saved.scaler.spread.shape, sensors),
+        **{f"scaler.{part}": (getattr(saved.scaler, part).shape, sensors) for part in SCALER},
         "bank.z": (bank.z.shape, (*rows, latent)),
         "bank.error": (bank.error.shape, rows),
         "bank.machine": (bank.machine.shape, rows),

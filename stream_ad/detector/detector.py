@@ -269,7 +269,7 @@ class Detector:
         scores, passed = self._score(values, rebuilt=True)
         assert passed.x_hat is not None
         slot, seen = farthest(scaler.scale(values), passed.x_hat)
-        window = scaler.unscale(passed.x_hat)
+        window = scaler.expected(passed.x_hat)
         distances, numbers = scorer.index.search(passed.z, NEIGHBOURS)
         return Explanation(
             share=shares(scores.sensor_error),

@@ -25,7 +25,8 @@ class Explanation:
         In the sensor's unit, at the slot where the two lie farthest apart (measured in
         scaled units); NaN where the sensor was never observed in the window or history.
     expected_window : float64 array (n, T, C)
-        The whole reconstruction in sensor units; NaN for sensors that are not known.
+        The whole reconstruction in sensor units, within the range of the history; NaN for
+        sensors that are not known.
     channels : tuple of str
         Names of the E lines of evidence.
     evidence : float64 array (n, E)

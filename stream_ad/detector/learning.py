@@ -96,14 +96,14 @@ def learn(
     training = windows.take(normal[parts.training])
     scaler = Scaler.fit(training.values)
     training, validation, held_out = (
-        _usable(part, scaler, max_missing)
+        usable(part, scaler, max_missing)
         for part in (
             training,
             windows.take(normal[parts.validation]),
             windows.take(normal[parts.calibration]),
         )
     )
-    labelled = _usable(windows.take(y < 0), scaler, 1.0)
+    labelled = usable(windows.take(y < 0), scaler, 1.0)
     check_enough(len(windows), len(training), len(held_out), recipe.calibration_share)
     model = _model(recipe, *training.values.shape[1:])
     fit = _fit(
@@ -130,7 +130,8 @@ def learn(
     return Learned(scaler, model, bank, held_out, report, _span(windows, window_ns))
 
 
-def _usable(windows: Windows, scaler: Scaler, max_missing: float) -> Windows:
+def usable(windows: Windows, scaler: Scaler, max_missing: float) -> Windows:
+    """Return the windows of which enough cells of known sensors are there."""
     missing = missing_share(windows.values, scaler.known)
     # nothing can be said of a window without any value, whatever share is allowed
     return windows.take((missing <= max_missing) & (missing < 1))

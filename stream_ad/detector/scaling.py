@@ -31,7 +31,7 @@ class Scaler:
 
     Parameters
     ----------
-    centre, spread : float32 array (C,)
+    centre, spread, lowest, highest : float32 array (C,)
         NaN for a sensor without any value in the history.
 
     Examples
@@ -50,14 +50,15 @@ class Scaler:
 
     centre: NDArray[np.float32]
     spread: NDArray[np.float32]
+    lowest: NDArray[np.float32]
+    highest: NDArray[np.float32]
 
     @classmethod
     def fit(cls, values: NDArray[np.float32]) -> Scaler:
         """Take centre and spread from windows ``(n, T, C)``; NaN = missing."""
         columns = values.reshape(-1, values.shape[2])
-        level = [_centre_and_spread(columns[:, sensor]) for sensor in range(columns.shape[1])]
-        centre, spread = np.array(level, np.float64).reshape(-1, 2).T
-        return cls(centre.astype(np.float32), spread.astype(np.float32))
+        level = [_levels(columns[:, sensor]) for sensor in range(columns.shape[1])]
+        return cls(*np.array(level, np.float64).reshape(-1, 4).T.astype(np.float32))
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -95,14 +96,24 @@ class Scaler:
         z = KNEE * np.sinh(np.minimum(np.abs(scaled, dtype=np.float64) / KNEE, 200.0))
         return self.centre + np.copysign(z, scaled) * self.spread
 
+    def expected(self, scaled: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return a reconstruction in sensor units, within what the history has seen.
 
-def _centre_and_spread(column: NDArray[np.float32]) -> tuple[float, float]:
+        The way back from the squash is exponential: a network that overshoots a little
+        where it has never been would otherwise expect what no machine can do.
+        """
+        return np.clip(self.unscale(scaled), self.lowest, self.highest)
+
+
+def _levels(column: NDArray[np.float32]) -> tuple[float, float, float, float]:
+    """Return centre, spread, lowest and highest value of a sensor."""
     seen = column[np.isfinite(column)]
     if not len(seen):
-        return np.nan, np.nan
+        return np.nan, np.nan, np.nan, np.nan
+    bounds = float(seen.min()), float(seen.max())
     seen = seen[:: -(-len(seen) // SAMPLE)].astype(np.float64)
     centre, low, high, lowest, highest = (float(q) for q in np.quantile(seen, QUANTILES))
     spread = (high - low) / NORMAL_IQR or (highest - lowest) / NORMAL_RANGE
     if spread == 0:
         spread = CONSTANT_SHARE * (abs(centre) or 1.0)
-    return centre, max(spread, RESOLUTION * abs(centre), SMALLEST)
+    return centre, max(spread, RESOLUTION * abs(centre), SMALLEST), *bounds

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 MIN_PEAKS = 30  # fewer say too little about a shape: then counting must do
 PRIOR_PEAKS = 10  # the exponential tail counts for as many peaks as these
 FLAT = 1e-9  # shapes closer to 0 than this are exponential
+ROUNDING = 1e-9  # relative, of a curve computed there and back
 TINIEST = 1e-200  # below it a reciprocal times the largest score would overflow
 
 Floats = NDArray[np.float64]
@@ -67,7 +68,7 @@ class ParetoTail:
         scale, shape = _zhang_stephens(np.sort(peaks - threshold))
         return cls(threshold, value, scale, shape * len(peaks) / (len(peaks) + PRIOR_PEAKS))
 
-    def at(self, x: Floats) -> Floats:
+    def at(self, x: Floats | np.float64) -> Floats:
         """Return the curve at points from the threshold on; below it, ``value``."""
         # overflow: so far out that the curve is at its end; log 0 = -inf: beyond the end point
         with np.errstate(over="ignore", divide="ignore"):
@@ -168,7 +169,11 @@ class PValues:
     def where(self, p: float) -> float:
         """Return the lowest level above which no score has more than p; infinite if none."""
         if self.tail is not None and p < self.tail.value:
-            return self.tail.where(p)
+            level = self.tail.where(p)
+            # beside the end point of a steep tail one rounding is worth decades of p
+            while self.tail.at(np.float64(level)) > p * (1 + ROUNDING):
+                level = math.nextafter(level, math.inf)
+            return level
         n = len(self.raw)
         above = math.floor(p * (n + 1) * (1 + 1e-12)) - 1
         return math.inf if above < 0 else float(self.raw[max(n - 1 - above, 0)])
@@ -179,7 +184,10 @@ class PValues:
         Without a tail that is the highest score at most: beyond it all are alike.
         """
         if self.tail is not None and floor < self.tail.value:
-            return self.tail.where(floor)
+            level = self.tail.where(floor)
+            while self.tail.at(np.float64(level)) < floor * (1 - ROUNDING):
+                level = math.nextafter(level, -math.inf)
+            return level
         n = len(self.raw)
         at_least = math.ceil(floor * (n + 1) * (1 - 1e-12)) - 1
         return float(self.raw[n - min(max(at_least, 1), n)])

@@ -66,7 +66,7 @@ class Baseline:
         n = len(X)
         scaled, rebuilt = self.scaler.scale(X), self._rebuilt(X)
         slot, seen = farthest(scaled, rebuilt)
-        window = self.scaler.unscale(rebuilt)
+        window = self.scaler.expected(rebuilt)
         return Explanation(
             share=shares(np.nansum((scaled - rebuilt).astype(np.float64) ** 2, axis=1)),
             expected=at_slot(window, slot, seen),

@@ -11,7 +11,7 @@ from stream_ad.config import Config, DetectorConfig
 from stream_ad.detector.calibration import Calibration
 from stream_ad.detector.history import check_enough, split
 from stream_ad.detector.inputs import as_windows
-from stream_ad.detector.learning import _usable as usable
+from stream_ad.detector.learning import usable
 from stream_ad.detector.line import AlarmLine
 from stream_ad.detector.scaling import Scaler
 from stream_ad.errors import ConfigError
