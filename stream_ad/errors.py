@@ -9,6 +9,7 @@
     ├── StateError             a checkpoint or state record of another configuration, or damaged
     ├── OutputError            an output that cannot be written (disk full, no permission)
     ├── NotFitted              a detector asked to score before it learned
+    ├── ModelError             a model that gives no finite numbers, in training or scoring
     ├── MissingDependency      an optional package that a chosen setting needs
     └── ArtifactError
         ├── ArtifactNotFound   no such file or version
@@ -74,6 +75,10 @@ class OutputError(StreamAdError):
 
 class NotFitted(StreamAdError):
     """A detector that was asked for scores before ``fit`` or ``load``."""
+
+
+class ModelError(StreamAdError):
+    """A model that gives no finite numbers; never passed on as a score."""
 
 
 class MissingDependency(StreamAdError):

@@ -25,7 +25,7 @@ from stream_ad.detector.models import WindowModel
 from stream_ad.detector.scaling import Scaler
 from stream_ad.detector.scores import Scores
 from stream_ad.detector.settings import check_settings, torch_device
-from stream_ad.errors import ArtifactError, ArtifactMismatch, InputError, NotFitted
+from stream_ad.errors import ArtifactMismatch, InputError, ModelError, NotFitted
 from stream_ad.windows.batches import Windows
 from stream_ad.windows.spec import NS, WindowSpec
 
@@ -234,7 +234,7 @@ class Detector:
         ------
         InputError
             For a wrong shape, and for windows without any value.
-        ArtifactError
+        ModelError
             When the model gives something that is not a finite number.
         NotFitted
         """
@@ -261,7 +261,7 @@ class Detector:
 
         Raises
         ------
-        InputError, ArtifactError, NotFitted
+        InputError, ModelError, NotFitted
             As `score`.
         """
         values = self._checked(X)
@@ -439,7 +439,7 @@ def _refuse(values: NDArray[np.float32], scaler: Scaler, scores: NDArray[np.floa
         raise InputError(
             f"{len(rows)} of {len(values)} windows hold no value of a known sensor (row {which})"
         )
-    raise ArtifactError(
+    raise ModelError(
         f"{len(rows)} of {len(values)} scores are not finite numbers (row {which}): "
         "the detector is broken, train it again"
     )

@@ -87,7 +87,7 @@ def learn(
     ------
     NotEnoughHistory
         When too few usable windows remain.
-    ArtifactError
+    ModelError
         When the training diverged.
     """
     y = np.zeros(len(windows), np.int64) if y is None else y

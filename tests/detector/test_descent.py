@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from stream_ad.detector.blocks import one_thread
 from stream_ad.detector.models.ae import Ae
 from stream_ad.detector.models.descent import Descent, descend, mean_error
-from stream_ad.errors import ArtifactError
+from stream_ad.errors import ModelError
 from tests.detector.streams import few_steps
 
 
@@ -64,7 +64,7 @@ def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best_weights(
 
 
 def test_without_a_finite_validation_error_it_says_so() -> None:
-    with pytest.raises(ArtifactError, match="diverged"):
+    with pytest.raises(ModelError, match="diverged"):
         run(10, 2, [float("nan")] * 5, min_steps=1)
 
 

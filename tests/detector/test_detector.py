@@ -11,10 +11,10 @@ import torch
 from stream_ad.config import AlarmConfig, Config
 from stream_ad.detector import Detector
 from stream_ad.errors import (
-    ArtifactError,
     ArtifactMismatch,
     ConfigError,
     InputError,
+    ModelError,
     NotEnoughHistory,
     NotFitted,
 )
@@ -193,7 +193,7 @@ def test_a_broken_model_never_scores_silently(detector: Detector) -> None:
     mine = quick(steps=5)
     with torch.no_grad():
         next(mine._parts[1].parameters()).fill_(NAN)  # type: ignore[index]
-    with pytest.raises(ArtifactError, match="not finite"):
+    with pytest.raises(ModelError, match="not finite"):
         mine.score(waves(3))
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from stream_ad.detector.models.base import Progress, WindowModel
-from stream_ad.errors import ArtifactError
+from stream_ad.errors import ModelError
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def descend(
 
     Raises
     ------
-    ArtifactError
+    ModelError
         When no epoch gave a finite validation error.
     """
     settings = settings or Descent()
@@ -93,7 +93,7 @@ def descend(
         if epoch - best_epoch > settings.patience and epoch * batches >= settings.min_steps:
             break
     if best_epoch == 0:
-        raise ArtifactError(f"the training diverged: no finite validation error in {epoch} epochs")
+        raise ModelError(f"the training diverged: no finite validation error in {epoch} epochs")
     model.load_state_dict(best_state)
     return {
         "epochs": epoch,
