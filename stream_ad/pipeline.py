@@ -8,7 +8,6 @@ are cut into batches, and which worker holds which machine, changes no byte of t
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,24 +19,28 @@ from stream_ad.machines import Machines
 from stream_ad.records import IncidentEvent
 from stream_ad.state import MachineState
 from stream_ad.transport.base import Batch, Outputs, ScoreRow
-from stream_ad.versions import Version, active
+from stream_ad.versions import Judge, Version, active
 from stream_ad.windows import Windows, WindowSpec, missing_share
 
 
-@dataclass(slots=True)
 class Judged:
-    """A batch of closed windows, column by column; scores are read where ``scored``."""
+    """A batch of closed windows, column by column; scores are read where ``scored``.
 
-    windows: Windows
-    version: NDArray[np.int64]
-    missing: NDArray[np.float64]
-    scored: NDArray[np.bool_]
-    raw: NDArray[np.float64]
-    static_score: NDArray[np.float64]
-    p: NDArray[np.float64]
-    findings: list[Findings | None]
-    shares: list[NDArray[np.float64] | None]
-    describe: dict[int, Describe]
+    Parameters
+    ----------
+    windows : Windows
+        n of them.
+    version : int64 array (n,)
+        Index of the version in effect; -1 before any.
+    """
+
+    def __init__(self, windows: Windows, version: NDArray[np.int64]) -> None:
+        n = len(windows)
+        self.windows, self.version = windows, version
+        self.missing, self.scored = np.ones(n), np.zeros(n, bool)
+        self.raw, self.static_score, self.p = np.zeros(n), np.zeros(n), np.ones(n)
+        self.findings: list[Findings | None] = [None] * n
+        self.describe: dict[int, Describe] = {}  # alarming windows
 
 
 class Pipeline:
@@ -109,40 +112,36 @@ class Pipeline:
         return set(batch.records.machine)
 
     def _judge(self, windows: Windows) -> Judged:
-        n = len(windows)
-        version = active(self.versions, windows.start + self.spec.window_ns)
-        raw, static, p = np.zeros(n), np.zeros(n), np.ones(n)
-        missing, scored = np.ones(n), np.zeros(n, bool)
-        findings: list[Findings | None] = [None] * n
-        shares: list[NDArray[np.float64] | None] = [None] * n
-        describe: dict[int, Describe] = {}
-        for v in np.unique(version):
-            rows = np.flatnonzero(version == v)
+        """Check and score a batch of windows, each by the version in effect."""
+        judged = Judged(windows, active(self.versions, windows.start + self.spec.window_ns))
+        for v in np.unique(judged.version):
+            rows = np.flatnonzero(judged.version == v)
             part = windows.take(rows)
             states = [self.machines.states[m].alerts.quality for m in part.machine]
-            clean, found = self._quality[v](states, part.start, part.values)
+            clean, findings = self._quality[v](states, part.start, part.values)
             if v < 0:
                 continue
-            for row, finding in zip(rows, found, strict=True):
-                findings[row] = finding
-            missing[rows] = missing_share(clean, self._known[v])
-            usable = np.flatnonzero((missing[rows] <= self._max_missing) & (missing[rows] < 1))
-            if not len(usable):
-                continue
-            clean, rows = clean[usable], rows[usable]
-            detector = self.versions[v].detector
-            scores = detector.score(clean)
-            scored[rows] = True
-            raw[rows] = scores.raw
-            static[rows] = detector.line_.static_score(scores.raw)
-            p[rows] = detector.line_.p_value(scores.raw)
-            alarming = np.flatnonzero(static[rows] > 1)
-            if len(alarming):
-                described = Describe.many(detector, self.spec, clean[alarming])
-                describe.update(zip(rows[alarming].tolist(), described, strict=True))
-                for row, description in zip(rows[alarming], described, strict=True):
-                    shares[row] = description.sensor_share
-        return Judged(windows, version, missing, scored, raw, static, p, findings, shares, describe)
+            for row, finding in zip(rows.tolist(), findings, strict=True):
+                judged.findings[row] = finding
+            missing = missing_share(clean, self._known[v])
+            judged.missing[rows] = missing
+            usable = (missing <= self._max_missing) & (missing < 1)
+            if usable.any():
+                self._score(judged, rows[usable], clean[usable], self.versions[v].detector)
+        return judged
+
+    def _score(
+        self, judged: Judged, rows: NDArray[np.int64], values: NDArray[np.float32], judge: Judge
+    ) -> None:
+        raw = judge.score(values).raw
+        static = judge.line_.static_score(raw)
+        judged.scored[rows] = True
+        judged.raw[rows], judged.static_score[rows] = raw, static
+        judged.p[rows] = judge.line_.p_value(raw)
+        alarming = np.flatnonzero(static > 1)
+        if len(alarming):
+            described = Describe.many(judge, self.spec, values[alarming])
+            judged.describe.update(zip(rows[alarming].tolist(), described, strict=True))
 
     def _verdicts(self, judged: Judged) -> Iterator[WindowVerdict]:
         windows, span = judged.windows, self.spec.window_ns
@@ -163,7 +162,7 @@ class Pipeline:
                 counts["before_model"] += 1
                 continue
             counts["scored" if scored else "too_much_missing"] += 1
-            version = self.versions[v]
+            version, described = self.versions[v], judged.describe.get(i)
             yield WindowVerdict(
                 machine_id=machine,
                 start=start,
@@ -176,8 +175,8 @@ class Pipeline:
                 static_score=static,
                 p=p,
                 line=version.detector.line_.line,
-                sensor_share=judged.shares[i],
-                explain=judged.describe.get(i),
+                sensor_share=None if described is None else described.sensor_share,
+                explain=described,
                 quality=judged.findings[i],
                 model_id=version.model_id,
                 model_version=version.number,

@@ -24,6 +24,7 @@ from stream_ad.windows.spec import WindowSpec
 KINDS = {
     ".csv": "csv",
     ".csv.gz": "csv",
+    ".tsv": "csv",
     ".jsonl": "json",
     ".ndjson": "json",
     ".jsonl.gz": "json",
@@ -125,7 +126,7 @@ def kind_of(path: Path) -> str:
     >>> kind_of(Path("a.xlsx"))
     Traceback (most recent call last):
     ...
-    stream_ad.errors.InputError: a.xlsx: allowed is a file that ends in .csv, .csv.gz, .jsonl, \
+    stream_ad.errors.InputError: a.xlsx: allowed is a file that ends in .csv, .csv.gz, .tsv, .jsonl, \
 .ndjson, .jsonl.gz, .ndjson.gz, .parquet
     """
     name = path.name.lower()
