@@ -15,7 +15,17 @@ from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from stream_ad.errors import ConfigError
 
@@ -42,6 +52,7 @@ LATER = (
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0)]  # infinity allowed: "for ever"
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -50,6 +61,18 @@ OpenShare = Annotated[float, Field(gt=0, lt=1)]
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _may_stand_empty(cls, tree: object) -> object:
+        return {} if tree is None else tree  # a heading whose keys are all comments
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, value: object) -> object:
+        if isinstance(value, bool):  # YAML reads yes, no, on and off so; pydantic would as 1 and 0
+            raise ValueError("no truth value (text such as yes or on needs quotes)")
+        return value
 
 
 class FieldsConfig(_Section):
@@ -88,6 +111,14 @@ class CsvConfig(_Section):
     """Between two columns."""
     decimal: Literal[".", ","] = "."
     """Decimal mark of numbers."""
+
+    @model_validator(mode="after")
+    def _tells_columns_apart(self) -> Self:
+        sign = self.delimiter
+        plain = sign.isascii() and (sign.isprintable() or sign == "\t")
+        if not plain or sign.isalnum() or sign in {'"', self.decimal}:
+            raise ValueError("a delimiter such as ';' that is neither quote, letter nor decimal")
+        return self
 
 
 class InputConfig(_Section):
@@ -140,14 +171,29 @@ class SensorConfig(_Section):
     """As the records call it."""
     unit: str | None = None
     """For people; changes nothing."""
-    min: float | None = None
+    min: Finite | None = None
     """Physically possible values lie at or above; others are masked and reported."""
-    max: float | None = None
+    max: Finite | None = None
     """Physically possible values lie at or below; others are masked and reported."""
     max_gap_s: Seconds | None = None
     """Instead of `windows.max_gap_s`; `.inf` for sensors that report only changes."""
     stuck_s: Positive | None = None
     """Showing the same value for so long is a fault of the sensor; null: it may."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_is_sensor(cls, value: object) -> object:
+        if isinstance(value, str):
+            return {"name": value}
+        if value is not None and not isinstance(value, (dict, cls)):
+            raise ValueError("a name (in quotes where YAML sees no text) or a section with a name")
+        return value
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string", "minLength": 1}, handler(schema)]}
 
     @model_validator(mode="after")
     def _range_is_one(self) -> Self:
@@ -175,13 +221,6 @@ class WindowsConfig(_Section):
     """How long a value stands for the missing ones after it; null: two periods."""
     max_jump_s: Positive | None = None
     """A reading farther ahead waits for a second one; null: 1000 periods, at least an hour."""
-
-    @field_validator("sensors", mode="before")
-    @classmethod
-    def _names_are_sensors(cls, value: object) -> object:
-        if isinstance(value, (list, tuple)):
-            return [{"name": item} if isinstance(item, str) else item for item in value]
-        return value
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -228,9 +267,9 @@ class DetectorConfig(_Section):
 class SeverityConfig(_Section):
     """Scores above which an incident counts as error or critical; the line itself is 1."""
 
-    error: Annotated[float, Field(gt=1)] = 2.0
+    error: Annotated[Finite, Field(gt=1)] = 2.0
     """Score above which an incident is an error."""
-    critical: Annotated[float, Field(gt=1)] = 4.0
+    critical: Annotated[Finite, Field(gt=1)] = 4.0
     """Score above which it is critical."""
 
     @model_validator(mode="after")
@@ -255,7 +294,7 @@ class AlarmConfig(_Section):
     """Bounds of severity."""
     min_severity: Literal["info", "warning", "error", "critical"] = "info"
     """Incidents below are tracked and not told."""
-    max_extrapolation: Annotated[float, Field(ge=1)] = 10.0
+    max_extrapolation: Annotated[Finite, Field(ge=1)] = 10.0
     """How far beyond the held-out windows the line may reach: its p-value is at least 1 / (this x
     independent windows)."""
 
@@ -368,9 +407,23 @@ def parse_config(tree: dict[str, Any]) -> Config:
         raise _translate(error) from None
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML without its silence about keys that stand in a section twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        seen: set[str] = set()
+        for key in keys:
+            if key.value in seen:
+                problem = f"{key.value!r} stands there twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a safe one
     except OSError as error:
         raise ConfigError("--config", str(path), f"a readable file ({error.strerror})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -386,6 +439,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[list[str], Any]]:
     # pydantic-settings passes over variables that fit no field; a misspelt one must not pass.
     for name, text in sorted(environ.items()):
+        if name.startswith("STREAM_AD_") and not name.startswith(ENV_PREFIX) and "__" in name:
+            raise ConfigError(name, text, f"a name such as {ENV_PREFIX}SECTION__KEY")
         if name.startswith(ENV_PREFIX):
             try:
                 value = yaml.safe_load(text)
@@ -396,7 +451,9 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[list[str], A
 
 def _put(tree: dict[str, Any], keys: list[str], value: object) -> None:
     for depth, key in enumerate(keys[:-1]):
-        branch = tree.setdefault(key, {})
+        if tree.get(key) is None:
+            tree[key] = {}
+        branch = tree[key]
         if not isinstance(branch, dict):
             raise ConfigError(".".join(keys[: depth + 1]), branch, "a section with keys of its own")
         tree = branch
@@ -411,15 +468,22 @@ def _get(tree: object, keys: list[str]) -> Any:
     return tree
 
 
+_ALLOWED = {
+    "model_type": "a section with keys of its own",
+    "tuple_type": "a list",
+    "missing": "a value: this key has to be there",
+}
+
+
 def _translate(error: ValidationError) -> ConfigError:
     problems = error.errors()
     first = problems[0]
     key = ".".join(str(part) for part in first["loc"]) or "config"
-    text = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
+    text = _ALLOWED.get(first["type"])
+    if text is None:
+        text = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if first["type"] in {"extra_forbidden", "invalid_key"}:
         text = _known_keys(first["loc"])
-    elif text.startswith("Input should be "):
-        text = text.removeprefix("Input should be ")
     if len(problems) > 1:
         text += f" (and {len(problems) - 1} more problems in this config)"
     return ConfigError(key, first["input"], text)

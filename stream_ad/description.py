@@ -51,7 +51,8 @@ class Describe:
     @property
     def sensor_share(self) -> NDArray[np.float64]:
         """Each sensor's share of the evidence, (C,)."""
-        return self.explanation.share[self.row]
+        share: NDArray[np.float64] = self.explanation.share[self.row]
+        return share
 
     def __call__(self) -> Details:
         """Return the sensors that lead, the evidence and the nearest normal windows."""

@@ -15,7 +15,7 @@ from stream_ad.state import MachineState, Shape
 from stream_ad.windows import Readings, Windows, WindowSpec
 from stream_ad.windows.assembler import Assembler
 
-Records = TypeVar("Records", Readings, Windows)
+Records = TypeVar("Records", bound=Readings | Windows)
 NO_OFFSET = -1  # assembled windows have no input record of their own
 
 
@@ -45,7 +45,7 @@ def by_machine(records: Records) -> Iterator[tuple[str, Records]]:
     kind = np.uint16 if len(codes) < 1 << 16 else np.int64
     code = np.fromiter(map(codes.__getitem__, names), kind, len(names))
     ordered = records.take(np.argsort(code, kind="stable"))
-    ends = np.cumsum(np.bincount(code)).tolist()
+    ends: list[int] = np.cumsum(np.bincount(code)).tolist()
     for name, first, end in zip(codes, [0, *ends], ends, strict=False):
         yield name, ordered.take(slice(first, end))
 

@@ -8,6 +8,7 @@ was cut off goes on where its checkpoint stands; the finished files are the same
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Any
 import orjson
 
 from stream_ad.config import Config, load_config
-from stream_ad.errors import ConfigError
+from stream_ad.errors import ConfigError, StateError
 from stream_ad.evaluation.run import Evaluation, evaluate
 from stream_ad.inspection import inspect
 from stream_ad.pipeline import Pipeline
@@ -27,6 +28,7 @@ from stream_ad.stream import stream
 from stream_ad.training.fit import cut_of, train
 from stream_ad.training.history import collect_history
 from stream_ad.training.registry import Registry
+from stream_ad.transport import checkpoint
 from stream_ad.transport.base import Batch, Outputs, Source
 from stream_ad.transport.durable import writing
 from stream_ad.transport.files import FileSource, open_source
@@ -171,18 +173,20 @@ def replay(
         position, records = (0, {}) if restored is None else (restored.position, restored.states)
         if restored is not None:
             progress.note(f"goes on after record {position:,} of an unfinished run")
+        if restored is None:
+            _clear(options.out)
         versions = _versions(options, config, source, progress, restored is not None)
+        _same_detectors(sink, options, config, versions)
         shape = config.input.format
         states = {m: MachineState.from_bytes(r, spec, shape) for m, r in records.items()}
         pipeline = Pipeline(config, spec, versions, states)
         rows = source.rows()
         progress.stage("scoring", rows)
-        counted = Counted(source if wrap_source is None else wrap_source(source, rows), sink.extra)
+        counts = sink.extra.setdefault("counts", {})
+        counted = Counted(source if wrap_source is None else wrap_source(source, rows), counts)
         stream(counted, pipeline, sink, position, progress, watch)
         sink.finish()
-        evaluation = Evaluation(
-            source, pipeline, Counter(sink.extra), options.label_column, progress
-        )
+        evaluation = Evaluation(source, pipeline, Counter(counts), options.label_column, progress)
         return evaluate(options.out, evaluation, baselines=options.baselines)
 
 
@@ -197,7 +201,7 @@ class Counted:
         includes it.
     """
 
-    def __init__(self, source: Source, counts: dict[str, Any]) -> None:
+    def __init__(self, source: Source, counts: dict[str, int]) -> None:
         self._source, self._counts = source, counts
 
     def identity(self) -> str:
@@ -240,6 +244,33 @@ def _versions(
     effective_from = history.until + 1
     detector.save(folder, effective_from=effective_from, promoted="trained by this replay")
     return [Version(detector, 1, effective_from)]
+
+
+def _clear(out: Path) -> None:
+    """Remove what an earlier run said at its end, and what one that died while saving left."""
+    with writing(out):
+        for name in ("metrics.json", "report.html"):
+            (out / name).unlink(missing_ok=True)
+        for left in out.glob(f".{MODEL}.*"):
+            shutil.rmtree(left)
+
+
+def _same_detectors(
+    sink: FileSink, options: ReplayOptions, config: Config, versions: Sequence[Version]
+) -> None:
+    """Note which detectors score, or check that they are those of the run that goes on."""
+    from stream_ad.detector.artifact import card_digest
+
+    folders = [options.out / MODEL]
+    if config.registry.uri is not None:
+        registry = Registry(config.registry.uri)
+        folders = [registry.folder(version.number) for version in versions]
+    digests = [card_digest(folder) for folder in folders]
+    if sink.extra.setdefault("detectors", digests) != digests:
+        path = options.out / checkpoint.NAME
+        raise StateError(
+            f"{path}: belongs to an unfinished run with another detector; {checkpoint.ADVICE}"
+        )
 
 
 def _with_columns(config: Config, columns: Columns) -> Config:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from stream_ad.config import Config
 from stream_ad.errors import ArtifactNotFound, ConfigError
+from stream_ad.transport.durable import writing
 from stream_ad.versions import Version
 from stream_ad.windows import WindowSpec
 
@@ -51,6 +52,10 @@ folder (other stores are not available yet)
             return []
         return sorted(int(p.name) for p in folder.iterdir() if p.name.isdecimal())
 
+    def folder(self, number: int, group: str = DEFAULT_GROUP) -> Path:
+        """Return where a version lies."""
+        return self.root / group / f"{number:06d}"
+
     def publish(self, detector: Detector, effective_from: int, reason: str) -> Version:
         """Save a detector as the next version.
 
@@ -68,8 +73,9 @@ folder (other stores are not available yet)
         Version
         """
         number = (self.numbers() or [0])[-1] + 1
-        folder = self.root / DEFAULT_GROUP / f"{number:06d}"
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder = self.folder(number)
+        with writing(folder.parent):
+            folder.parent.mkdir(parents=True, exist_ok=True)
         detector.save(folder, version=number, effective_from=effective_from, promoted=reason)
         return Version(detector, number, effective_from)
 
@@ -94,7 +100,7 @@ folder (other stores are not available yet)
 
         versions = []
         for number in self.numbers():
-            folder = self.root / DEFAULT_GROUP / f"{number:06d}"
+            folder = self.folder(number)
             detector = Detector.load(folder, device=config.detector.device)
             detector.expect(spec)
             detector.set_budget(config.alarm)
