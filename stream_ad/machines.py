@@ -6,7 +6,6 @@ Scoring and training take their windows from here, so there is one windowing cod
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from stream_ad.state import MachineState, Shape
 from stream_ad.windows import Readings, Windows, WindowSpec
 from stream_ad.windows.assembler import Assembler
 
-Records = TypeVar("Records", bound=Readings | Windows)
+Records = Readings | Windows
 NO_OFFSET = -1  # assembled windows have no input record of their own
 
 
