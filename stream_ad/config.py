@@ -30,6 +30,7 @@ from pydantic_core import CoreSchema
 from stream_ad.errors import ConfigError
 
 ENV_PREFIX = "STREAM_AD__"
+LONGEST_WINDOW_S = 1e9  # thirty years; times in ns have to fit into 64 bits
 
 # Keys of the contract whose feature is not built yet; a dotted path, children included.
 LATER = (
@@ -140,6 +141,19 @@ class InputConfig(_Section):
     csv: CsvConfig = CsvConfig()
     """Dialect of CSV files."""
 
+    @model_validator(mode="after")
+    def _every_part_has_its_field(self) -> Self:
+        own = self.fields
+        used = {"machine_id": own.machine_id, "time": own.time, "quality": own.quality}
+        if self.format == "long":
+            used |= {"sensor": own.sensor, "value": own.value}
+        names = [name for name in used.values() if name is not None]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            parts = " and ".join(part for part, name in used.items() if name == twice[0])
+            raise ValueError(f"a field for each part; {twice[0]!r} is named for {parts}")
+        return self
+
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, name: str | None) -> str | None:
@@ -193,7 +207,7 @@ class SensorConfig(_Section):
     def __get_pydantic_json_schema__(
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        return {"anyOf": [{"type": "string", "minLength": 1}, handler(schema)]}
+        return handler(schema) | {"type": ["object", "string"], "minLength": 1}
 
     @model_validator(mode="after")
     def _range_is_one(self) -> Self:
@@ -230,6 +244,8 @@ class WindowsConfig(_Section):
             raise ValueError(f"every sensor once; {', '.join(twice)} stands there twice")
         if self.hop is not None and self.hop > self.length:
             raise ValueError(f"hop at most length ({self.length}), so that no reading is skipped")
+        if self.period_s and self.period_s * self.length > LONGEST_WINDOW_S:
+            raise ValueError(f"length x period_s at most {LONGEST_WINDOW_S:g} s")
         if self.max_jump_s and self.period_s and self.max_jump_s < 2 * self.period_s:
             raise ValueError(f"max_jump_s at least two periods ({2 * self.period_s} s)")
         return self

@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from stream_ad.config import Config, load_config
+from stream_ad.config import Config, load_config, parse_config
 from stream_ad.errors import ConfigError, StateError
 from stream_ad.evaluation.run import Evaluation, evaluate
 from stream_ad.inspection import inspect
@@ -27,12 +27,12 @@ from stream_ad.state import MachineState
 from stream_ad.stream import stream
 from stream_ad.training.fit import cut_of, train
 from stream_ad.training.history import collect_history
-from stream_ad.training.registry import Registry
+from stream_ad.training.registry import Registry, effective_from
 from stream_ad.transport import checkpoint
 from stream_ad.transport.base import Batch, Outputs, Source
 from stream_ad.transport.durable import writing
 from stream_ad.transport.files import FileSource, open_source
-from stream_ad.transport.sinks import FileSink
+from stream_ad.transport.sinks import ALERTS, DEAD_LETTERS, SCORES, FileSink
 from stream_ad.versions import Version
 from stream_ad.windows import WindowSpec, rfc3339
 
@@ -123,9 +123,13 @@ def settings_for(
         for note in found.notes:
             progress.note(f"  {note}")
     settings = load_config(config)
-    if columns.label in {sensor.name for sensor in settings.windows.sensors}:
-        raise ConfigError("--label-column", columns.label, "a column that is not a sensor")
-    return _with_columns(settings, columns)
+    settings = _with_columns(settings, columns)
+    fields = settings.input.fields
+    taken = {sensor.name for sensor in settings.windows.sensors} | {fields.time, fields.machine_id}
+    if columns.label is not None and columns.label in taken:
+        allowed = "a column that is not a sensor, time or machine"
+        raise ConfigError("--label-column", columns.label, allowed)
+    return settings
 
 
 def replay(
@@ -159,6 +163,7 @@ def replay(
         Of the input, the config, the history, a checkpoint or the disk.
     """
     progress = progress or Silence()
+    _spare_input(options)
     spec = WindowSpec.from_config(config.windows)
     source = open_source(options.file, config, spec)
     identity, digest = source.identity(), _digest(options, config)
@@ -232,7 +237,7 @@ def _versions(
     if resuming:
         detector = Detector.load(folder, device=config.detector.device)
         detector.expect(spec)
-        return [Version(detector, 1, int(detector.card["effective_from"]))]
+        return [Version(detector, 1, effective_from(detector, folder))]
     rows, time = cut_of(options.train_until, config, source)
     progress.stage("reading the history", source.rows())
     history = collect_history(source, config, spec, rows=rows, time=time, progress=progress.at)
@@ -241,9 +246,16 @@ def _versions(
         "what ends later is scored"
     )
     detector = train(history, config, spec, progress)
-    effective_from = history.until + 1
-    detector.save(folder, effective_from=effective_from, promoted="trained by this replay")
-    return [Version(detector, 1, effective_from)]
+    since = history.until + 1
+    detector.save(folder, effective_from=since, promoted="trained by this replay")
+    return [Version(detector, 1, since)]
+
+
+def _spare_input(options: ReplayOptions) -> None:
+    for name in (SCORES, ALERTS, DEAD_LETTERS):
+        if (options.out / name).resolve() == options.file.resolve():
+            allowed = f"another folder: the run would write {name}, its own input"
+            raise ConfigError("--out", str(options.out), allowed)
 
 
 def _clear(out: Path) -> None:
@@ -274,12 +286,12 @@ def _same_detectors(
 
 
 def _with_columns(config: Config, columns: Columns) -> Config:
+    tree = config.model_dump()
     named = {"time": columns.time, "machine_id": columns.machine}
-    fields = config.input.fields.model_copy(update={k: v for k, v in named.items() if v})
-    update: Mapping[str, Any] = {"fields": fields}
+    tree["input"]["fields"] |= {key: name for key, name in named.items() if name}
     if columns.time_zone:
-        update = {**update, "time_zone": columns.time_zone}
-    return config.model_copy(update={"input": config.input.model_copy(update=update)})
+        tree["input"]["time_zone"] = columns.time_zone
+    return parse_config(tree)
 
 
 def _digest(options: ReplayOptions, config: Config) -> str:

@@ -7,6 +7,8 @@ import sys
 
 from stream_ad.errors import StreamAdError
 
+INTERRUPTED = 130
+
 
 def main() -> None:
     """Run the command; what goes wrong is one sentence and exit code 2, never a traceback."""
@@ -16,8 +18,10 @@ def main() -> None:
         app()
     except StreamAdError as error:
         _stop(f"error: {error}", 2, error)
-    except KeyboardInterrupt:
-        _stop("interrupted; the same command goes on from its last checkpoint", 130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # Typer has made that of the keyboard's interrupt
+            _stop("interrupted; the same command goes on from its last checkpoint", INTERRUPTED)
+        raise
     except MemoryError:
         _stop("error: not enough memory", 1)
     except Exception as error:  # the last resort: a user gets a sentence, a developer can ask

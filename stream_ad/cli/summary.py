@@ -55,7 +55,8 @@ def summary_lines(metrics: dict[str, Any]) -> Iterator[str]:
     if not windows["scored"]:
         yield (
             f"nothing was scored: of {windows['closed']:,} windows {windows['before_model']:,} end "
-            f"within the history, {windows['too_much_missing']:,} have too many missing cells"
+            f"within the history, {windows['too_much_missing']:,} have too many missing cells "
+            "(where one machine stands after another in the file, --train-until TIME ends history)"
         )
     achieved = budget["achieved_per_machine_day"]
     yield (

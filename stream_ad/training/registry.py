@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stream_ad.config import Config
-from stream_ad.errors import ArtifactNotFound, ConfigError
+from stream_ad.errors import ArtifactMismatch, ArtifactNotFound, ConfigError
 from stream_ad.transport.durable import writing
 from stream_ad.versions import Version
 from stream_ad.windows import WindowSpec
@@ -95,6 +96,10 @@ folder (other stores are not available yet)
             If there is none.
         ArtifactError
             If one of them cannot be trusted.
+
+        Notes
+        -----
+        Ascending in ``effective_from``; see `not_replaced`.
         """
         from stream_ad.detector import Detector
 
@@ -104,10 +109,50 @@ folder (other stores are not available yet)
             detector = Detector.load(folder, device=config.detector.device)
             detector.expect(spec)
             detector.set_budget(config.alarm)
-            versions.append(Version(detector, number, int(detector.card["effective_from"])))
+            versions.append(Version(detector, number, effective_from(detector, folder)))
         if not versions:
             raise ArtifactNotFound(
                 f"no detector in {self.root / DEFAULT_GROUP}: train one with "
                 f"`stream-ad train FILE --config C --out {self.root}`"
             )
-        return versions
+        return not_replaced(versions)
+
+
+def not_replaced(versions: Sequence[Version]) -> list[Version]:
+    """Leave out versions that never score, as a later one took effect no later.
+
+    Parameters
+    ----------
+    versions : sequence of Version
+        Ascending in number.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> since = {1: 300, 2: 100, 3: 200, 4: 200}
+    >>> versions = [Version(SimpleNamespace(), n, since[n]) for n in since]
+    >>> [version.number for version in not_replaced(versions)]
+    [2, 4]
+    """
+    kept: list[Version] = []
+    for version in reversed(versions):
+        if not kept or version.effective_from < kept[-1].effective_from:
+            kept.append(version)
+    return kept[::-1]
+
+
+def effective_from(detector: Detector, folder: Path) -> int:
+    """Return the first window end that a saved detector scores.
+
+    Raises
+    ------
+    ArtifactMismatch
+        For one that was saved without it, by another program than this one's training.
+    """
+    since = detector.card.get("effective_from")
+    if type(since) is not int:
+        raise ArtifactMismatch(
+            f"{folder}: effective_from = {since!r} in its card: allowed is a time in ns; "
+            "`stream-ad train` writes it"
+        )
+    return since

@@ -1,0 +1,319 @@
+"""Settings: what is refused is refused with its key, its value and what is allowed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+import jsonschema
+import orjson
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from stream_ad.config import LATER, Config, load_config, parse_config
+from stream_ad.errors import ConfigError
+from tests.cli.command import good, refused
+from tests.cli.recordings import write_config
+
+WHOLE: dict[str, dict[str, Any]] = {
+    "input": {
+        "format": "long",
+        "fields": {"machine_id": "a", "time": "b", "sensor": "c", "value": "d", "quality": "q"},
+        "time_unit": "s",
+        "time_zone": "Europe/Berlin",
+        "time_format": "%d.%m.%Y %H:%M",
+        "good_quality": [0, "good"],
+        "csv": {"delimiter": ";", "decimal": ","},
+    },
+    "limits": {"record_bytes": 1000, "sensors": 5, "nesting": 3},
+    "windows": {
+        "sensors": ["a", {"name": "b", "unit": "C", "min": -1e3, "max": 9, "stuck_s": 60}],
+        "period_s": 0.5,
+        "length": 10,
+        "hop": 5,
+        "disorder_s": 1,
+        "max_missing": 0.2,
+        "max_gap_s": math.inf,
+        "max_jump_s": 100,
+    },
+    "detector": {
+        "model": "ae",
+        "scorer": "error",
+        "network": "tcn",
+        "k": 3,
+        "alpha": 0,
+        "latent_dim": 2,
+        "index": "exact",
+        "bank_windows": 50,
+        "epochs": 5,
+        "calibration_share": 0.4,
+        "device": "cpu",
+        "seed": 7,
+    },
+    "alarm": {
+        "budget_per_machine_day": 0.1,
+        "m": 3,
+        "n": 4,
+        "close_after": 5,
+        "severity": {"error": 3, "critical": 9},
+        "min_severity": "warning",
+        "max_extrapolation": 2,
+    },
+    "training": {"min_windows": 11, "buffer_windows": 100, "history_share": 0.3},
+    "registry": {"uri": "models"},
+}
+
+
+def set_at(key: str, value: object) -> dict[str, Any]:
+    """Return a tree with one key; numbers in the path are places in a list."""
+    tree: Any = value
+    for part in reversed(key.split(".")):
+        tree = [{"name": "x"} | tree] if part.isdecimal() else {part: tree}
+    assert isinstance(tree, dict)
+    return tree
+
+
+def refusal(tree: dict[str, Any]) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(tree)
+    return caught.value
+
+
+def test_every_key_of_every_section_is_taken_over(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(yaml.safe_dump(WHOLE))
+    config = load_config(file, {})
+    for name, section in WHOLE.items():
+        model = getattr(config, name)
+        assert section.keys() == type(model).model_fields.keys(), name
+        for key in section.keys() - {"sensors", "fields", "csv", "severity", "good_quality"}:
+            assert getattr(model, key) == section[key], key
+    assert config.windows.sensors[1].min == -1000
+    assert (config.alarm.severity.error, config.input.csv.decimal) == (3, ",")
+
+
+def test_every_section_is_optional_and_may_stand_empty(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("windows:\nalarm: {}\n")
+    assert load_config(file, {}) == Config() == parse_config({})
+    file.write_text("# nothing\n")
+    assert load_config(file, {}) == Config()
+
+
+@pytest.mark.parametrize("key", LATER)
+def test_keys_of_later_features_are_not_available_yet(key: str) -> None:
+    assert "not available yet" in str(refusal(set_at(key, {"x": 1})))
+    assert refusal(set_at(key, 3)).key == key
+
+
+@pytest.mark.parametrize("key", ["input.fields.machine_id", "input.fields.time"])
+def test_parts_of_kafka_records_are_not_available_yet(key: str) -> None:
+    assert "not available yet" in str(refusal(set_at(key, "$key")))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("windos", {}, "did you mean 'windows'?"),
+        ("windows.hup", 1, "did you mean 'hop'?"),
+        ("windows.sensors.0.units", "C", "did you mean 'unit'?"),
+        ("alarm.severity.critcal", 5, "did you mean 'critical'?"),
+        ("input.csv.quote", "x", "delimiter, decimal"),
+        ("detector.model", "vae", "'ae'"),
+        ("detector.scorer", "joined", "'error' or 'ares'"),
+        ("detector.k", 0, "greater than or equal to 1"),
+        ("detector.k", 2.5, "integer"),
+        ("detector.k", "many", "integer"),
+        ("detector.seed", -1, "greater than or equal to 0"),
+        ("detector.seed", 2**32, "less than"),
+        ("detector.calibration_share", 1, "less than or equal to 0.8"),
+        ("windows.period_s", 0, "greater than or equal to"),
+        ("windows.period_s", "often", "number"),
+        ("windows.length", 0, "greater than or equal to 1"),
+        ("windows.length", [8], "integer"),
+        ("windows.max_missing", 1.01, "less than or equal to 1"),
+        ("windows.disorder_s", -1, "greater than or equal to 0"),
+        ("windows.max_jump_s", 0, "greater than 0"),
+        ("alarm.m", 4, ""),
+        ("alarm.budget_per_machine_day", 0, "greater than 0"),
+        ("alarm.min_severity", "loud", "'critical'"),
+        ("training.history_share", 1, "less than 1"),
+        ("training.min_windows", 9, "greater than or equal to 10"),
+        ("input.time_zone", "Europe/Atlantis", "IANA"),
+        ("input.time_zone", "../etc/passwd", "IANA"),
+        ("input.csv.delimiter", ";;", "at most 1"),
+        ("input.csv.delimiter", "", "at least 1"),
+        ("input.csv.decimal", ";", "'.' or ','"),
+        ("input.format", "xml", "'reading'"),
+        ("limits.nesting", 0, "greater than or equal to 1"),
+        ("registry.uri", 5, "string"),
+    ],
+)
+def test_a_wrong_key_type_or_range_is_refused_by_name(
+    key: str, value: object, allowed: str
+) -> None:
+    error = refusal(set_at(key, value))
+    assert allowed in error.allowed, error
+    assert key.startswith(error.key)
+    assert str(error).startswith(f"{error.key} = ")
+
+
+@pytest.mark.parametrize(
+    ("tree", "words"),
+    [
+        ({"windows": {"length": 4, "hop": 5}}, "hop at most length (4)"),
+        ({"windows": {"sensors": ["a", "b", "a"]}}, "a stands there twice"),
+        ({"windows": {"period_s": 60, "max_jump_s": 60}}, "at least two periods"),
+        ({"windows": {"period_s": 86_400, "length": 12_000}}, "length x period_s at most 1e+09 s"),
+        ({"windows": {"sensors": [{"name": "a", "min": 2, "max": 2}]}}, "min below max"),
+        ({"windows": {"sensors": [""]}}, "at least 1"),
+        ({"windows": {"sensors": [1]}}, "quotes"),
+        ({"windows": {"sensors": [True]}}, "quotes"),
+        ({"windows": {"sensors": "a, b"}}, "list"),
+        ({"alarm": {"m": 3, "n": 2}}, "m at most n (2)"),
+        ({"alarm": {"severity": {"error": 5}}}, "critical above error"),
+        ({"input": {"csv": {"delimiter": ",", "decimal": ","}}}, "decimal"),
+        ({"input": {"csv": {"delimiter": '"'}}}, "delimiter"),
+        ({"input": {"csv": {"delimiter": "\n"}}}, "delimiter"),
+        ({"input": {"fields": {"machine_id": "time"}}}, "machine_id and time"),
+        ({"input": {"format": "long", "fields": {"time": "value"}}}, "time and value"),
+        ({"windows": 5}, "a section"),
+        ({"windows": ["a"]}, "a section"),
+        ({5: {}}, "a known key"),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_refused(tree: dict[str, Any], words: str) -> None:
+    assert words in str(refusal(tree))
+
+
+def numbers(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the path and type of every number in a tree of settings."""
+    for name, field in model.model_fields.items():
+        kinds = [field.annotation]
+        while kinds:
+            kind = kinds.pop()
+            if get_origin(kind) in {Union, UnionType, tuple}:
+                kinds += get_args(kind)
+            elif get_origin(kind) is not None:
+                kinds.append(get_args(kind)[0])  # Annotated
+            elif isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from numbers(kind, f"{path}{name}." + "0." * (name == "sensors"))
+            elif kind in {int, float} and name != "good_quality":
+                yield f"{path}{name}", kind
+
+
+NUMBERS = dict(numbers(Config))
+
+
+def test_the_walk_over_all_numbers_finds_them() -> None:
+    assert {"windows.period_s", "windows.sensors.0.max_gap_s", "alarm.severity.error"} <= {*NUMBERS}
+    assert len(NUMBERS) > 30
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+@pytest.mark.parametrize("value", [math.nan, True, False, "nan", "x", [], {}], ids=str)
+def test_no_number_may_be_nan_a_truth_value_or_no_number(key: str, value: object) -> None:
+    error = refusal(set_at(key, value))
+    assert error.key == key or key.startswith(error.key)
+
+
+@pytest.mark.parametrize("key", [k for k, kind in NUMBERS.items() if not k.endswith("max_gap_s")])
+def test_only_a_gap_may_last_for_ever(key: str) -> None:
+    refusal(set_at(key, math.inf))
+    refusal(set_at(key, -math.inf))
+
+
+def test_the_environment_is_laid_over_the_file(tmp_path: Path) -> None:
+    file = write_config(tmp_path / "c.yaml")
+    environ = {
+        "STREAM_AD__WINDOWS__HOP": "2",
+        "STREAM_AD__ALARM__SEVERITY__CRITICAL": "9.5",
+        "STREAM_AD__WINDOWS__SENSORS": "[x, {name: y, unit: C}]",
+        "STREAM_AD__REGISTRY__URI": "here",
+        "STREAMING": "x",
+    }
+    config = load_config(file, environ)
+    assert (config.windows.hop, config.windows.length) == (2, 8)
+    assert config.alarm.severity.critical == 9.5
+    assert [s.name for s in config.windows.sensors] == ["x", "y"]
+    assert config.registry.uri == "here"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("STREAM_AD__WINDOWS__HUP", "2", "windows.hup = 2: allowed is a known key"),
+        ("STREAM_AD__WINDOS__HOP", "2", "did you mean 'windows'?"),
+        ("STREAM_AD__WINDOWS__HOP__X", "2", "windows.hop"),
+        ("STREAM_AD__WINDOWS__HOP", "[", "YAML"),
+        ("STREAM_AD__WINDOWS__HOP", "no", "windows.hop = False"),
+        ("STREAM_AD__KAFKA__GROUP_ID", "x", "not available yet"),
+        ("STREAM_AD__", "x", "a known key"),
+        ("STREAM_AD_WINDOWS__HOP", "2", "STREAM_AD_WINDOWS__HOP"),
+    ],
+)
+def test_a_misspelt_variable_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert words in refused("config", "check", write_config(tmp_path / "c.yaml"))
+
+
+def test_check_reads_the_environment_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write_config(tmp_path / "c.yaml")
+    assert good("config", "check", file).out == f"{file}: good\n"
+    monkeypatch.setenv("STREAM_AD__WINDOWS__HOP", "3")
+    good("config", "check", file)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"windows: [", "a YAML file"),
+        (b"\xff\xfe", "a YAML file"),
+        (b"- a\n- b\n", "a YAML file of sections"),
+        (b"just words", "a YAML file of sections"),
+        (b"windows: {hop: 1, hop: 2}", "'hop' stands there twice"),
+        (b"windows: {}\nwindows: {}\n", "'windows' stands there twice"),
+        (b"!!python/object/apply:os.system ['true']", "a YAML file"),
+        (b"a: &x [*x]", "a known key"),
+        (b"windows: {period_s: 60, sensors: []}", "windows.sensors"),
+        (b"windows: {sensors: [a]}", "windows.period_s"),
+        (b"? [a]\n: b\n", "YAML file"),
+    ],
+)
+def test_a_file_that_is_no_config_is_refused(tmp_path: Path, text: bytes, words: str) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_bytes(text)
+    assert words in refused("config", "check", file)
+
+
+def test_a_config_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    assert "No such file" in refused("config", "check", tmp_path / "absent.yaml")
+    assert "directory" in refused("config", "check", tmp_path)
+
+
+def test_the_schema_accepts_what_the_program_accepts_and_nothing_unknown() -> None:
+    schema = orjson.loads(good("config", "schema").out)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    check = jsonschema.Draft202012Validator(schema)
+    check.validate({})
+    check.validate(WHOLE | {"windows": WHOLE["windows"] | {"max_gap_s": 5}})
+    assert not check.is_valid({"windows": {"hup": 1}})
+    assert not check.is_valid({"windos": {}})
+    assert not check.is_valid({"detector": {"k": 0}})
+
+
+@pytest.mark.parametrize("name", ["reading", "long", "window", "incident", "score"])
+def test_schemas_of_records_are_schemas(name: str) -> None:
+    schema = orjson.loads(good("config", "schema", name).out)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["properties"]["machine_id"]
+
+
+def test_an_unknown_schema_is_refused() -> None:
+    assert "reading, long, window" in refused("config", "schema", "readings")

@@ -1,0 +1,135 @@
+"""Which windows are history, however a recording is cut into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_ad.config import Config, parse_config
+from stream_ad.errors import ConfigError, NotEnoughHistory
+from stream_ad.training.fit import cut_of, train
+from stream_ad.training.history import Collector, collect_history
+from stream_ad.transport.base import Batch
+from stream_ad.windows import Readings, Windows, WindowSpec
+
+NS = 10**9
+CONFIG = parse_config({"windows": {"sensors": ["a"], "period_s": 1, "length": 4, "hop": 2}})
+SPEC = WindowSpec.from_config(CONFIG.windows)
+
+
+class Cut:
+    """Readings in batches of given sizes."""
+
+    def __init__(self, readings: Readings, sizes: list[int]) -> None:
+        self._readings, self._sizes = readings, sizes
+
+    def identity(self) -> str:
+        return ""
+
+    def rows(self) -> int:
+        return len(self._readings)
+
+    def batches(self, position: int = 0) -> Iterator[Batch]:
+        at = position
+        for size in [*self._sizes, len(self._readings)]:
+            part = self._readings.take(slice(at, at + size))
+            at = min(at + size, len(self._readings))
+            if len(part):
+                yield Batch(part, (), at)
+
+
+def readings(machines: list[str], times: list[float]) -> Readings:
+    n = len(times)
+    time = np.array([round(t * NS) for t in times], np.int64)
+    values = np.arange(n, dtype=np.float32)[:, None]
+    return Readings(np.array(machines, object), time, values, np.arange(n))
+
+
+TWO = readings(["a", "b"] * 40, [t for t in range(40) for _ in range(2)])
+
+
+@given(sizes=st.lists(st.integers(1, 30), max_size=12), rows=st.integers(3, 80))
+def test_batches_do_not_change_the_history(sizes: list[int], rows: int) -> None:
+    """The cut is the newest of the first rows: row r is at second (r - 1) // 2."""
+    until = (rows - 1) // 2
+    ends = [end for end in range(2, until + 1, 2) for _ in "ab"]
+    try:
+        history = collect_history(Cut(TWO, sizes), CONFIG, SPEC, rows=rows)
+    except NotEnoughHistory:
+        assert not ends
+        return
+    assert history.until == until * NS
+    got = history.windows.start + SPEC.window_ns
+    assert sorted(got // NS) == ends
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_rows_before_any_accepted_reading_are_no_history(rows: int) -> None:
+    """A machine's first reading waits for the second: nothing of the rest may slip in."""
+    with pytest.raises(NotEnoughHistory, match="no window of history"):
+        collect_history(Cut(TWO, []), CONFIG, SPEC, rows=rows)
+
+
+def test_a_file_of_one_machine_after_another_gives_each_its_past() -> None:
+    one_by_one = readings(["a"] * 40 + ["b"] * 40, [*range(40), *range(40)])
+    history = collect_history(Cut(one_by_one, [7, 50]), CONFIG, SPEC, rows=20)
+    assert history.until == 19 * NS
+    ends = (history.windows.start + SPEC.window_ns) // NS
+    assert {m: sorted(ends[history.windows.machine == m]) for m in "ab"} == {
+        "a": [*range(2, 20, 2)],
+        "b": [*range(2, 20, 2)],
+    }
+
+
+def test_one_reading_from_2099_does_not_move_the_cut() -> None:
+    times = [float(t) for t in range(40)]
+    times[10] = 4_070_908_800.0
+    history = collect_history(Cut(readings(["a"] * 40, times), []), CONFIG, SPEC, rows=20)
+    assert history.until == 19 * NS
+
+
+@given(
+    parts=st.lists(st.lists(st.integers(0, 10**6), max_size=30), max_size=12),
+    limit=st.integers(1, 40),
+)
+def test_the_newest_windows_are_kept_within_the_limit(parts: list[list[int]], limit: int) -> None:
+    kept = Collector(limit)
+    for part in parts:
+        start = np.array(part, np.int64)
+        n = len(start)
+        kept.add(Windows(np.full(n, "m", object), start, np.zeros((n, 4, 1), np.float32), start))
+    everything = sorted(start for part in parts for start in part)
+    newest = kept.newest()
+    assert kept.seen == len(everything)
+    assert (newest is None) == (not everything)
+    if newest is not None:
+        assert newest.start.tolist() == everything[-limit:]
+
+
+@pytest.mark.parametrize(("share", "rows"), [(0.5, 40), (0.001, 1), (0.33, 26)])
+def test_without_a_cut_a_share_of_the_rows_is_history(share: float, rows: int) -> None:
+    config = parse_config({"training": {"history_share": share}})
+    assert cut_of(None, config, Cut(TWO, [])) == (rows, None)
+
+
+def test_a_cut_is_read_as_the_input_writes_its_times() -> None:
+    berlin = parse_config({"input": {"time_zone": "Europe/Berlin"}})
+    source = Cut(TWO, [])
+    assert cut_of("2024-07-01 02:00", berlin, source) == (None, 1_719_792_000 * NS)
+    pattern = parse_config({"input": {"time_format": "%d.%m.%Y"}})
+    assert cut_of("01.07.2024", pattern, source) == (None, 1_719_792_000 * NS)
+    assert cut_of("2024-07-01T00:00:00Z", pattern, source) == (None, 1_719_792_000 * NS)
+    with pytest.raises(ConfigError, match="--train-until"):
+        cut_of("1. Juli", Config(), source)
+
+
+def test_too_few_windows_are_refused_with_both_numbers() -> None:
+    history = collect_history(Cut(TWO, []), CONFIG, SPEC, rows=20)
+    from stream_ad.progress import Silence
+
+    with pytest.raises(NotEnoughHistory, match=r"has 8 windows and training\.min_windows is 20"):
+        train(history, CONFIG, SPEC, Silence())
