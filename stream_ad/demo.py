@@ -64,10 +64,6 @@ class Paced:
         self._source, self._first, self._step = source, first, step
         self._pause = seconds * step / max(rows - first, 1)
 
-    def identity(self) -> str:
-        """Return the source's own fingerprint."""
-        return self._source.identity()
-
     def batches(self, position: int = 0) -> Iterator[Batch]:
         """Yield the same records, cut smaller."""
         for batch in self._source.batches(position):

@@ -6,10 +6,12 @@ Scoring and training take their windows from here, so there is one windowing cod
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_ad.alerting import Findings, QualityCheck
 from stream_ad.state import MachineState, Shape
 from stream_ad.windows import Readings, Windows, WindowSpec
 from stream_ad.windows.assembler import Assembler
@@ -79,6 +81,12 @@ class Machines:
         for machine, rows in by_machine(records):
             parts.append(self._close(machine, rows))
         return Windows.concat([part for part in parts if len(part)] or parts[:1])
+
+    def clean(self, windows: Windows, check: QualityCheck) -> tuple[Windows, list[Findings | None]]:
+        """Mask the bad cells of windows that were just closed, and say what was found."""
+        states = [self.states[name].alerts.quality for name in windows.machine]
+        values, findings = check(states, windows.start, windows.values)
+        return replace(windows, values=values), findings
 
     def newest(self) -> int | None:
         """Return the newest event time that any machine accepted; for window records, its end."""

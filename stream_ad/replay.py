@@ -17,16 +17,14 @@ from typing import Any
 
 import orjson
 
-from stream_ad.config import Config, load_config, parse_config
+from stream_ad.config import Config
 from stream_ad.errors import ConfigError, StateError
 from stream_ad.evaluation.run import Evaluation, evaluate
-from stream_ad.inspection import inspect
 from stream_ad.pipeline import Pipeline
 from stream_ad.progress import Progress, Silence
 from stream_ad.state import MachineState
 from stream_ad.stream import stream
-from stream_ad.training.fit import cut_of, train
-from stream_ad.training.history import collect_history
+from stream_ad.training.fit import learn_from
 from stream_ad.training.registry import Registry, effective_from
 from stream_ad.transport import checkpoint
 from stream_ad.transport.base import Batch, Outputs, Source
@@ -34,9 +32,9 @@ from stream_ad.transport.durable import writing
 from stream_ad.transport.files import FileSource, open_source
 from stream_ad.transport.sinks import ALERTS, DEAD_LETTERS, SCORES, FileSink
 from stream_ad.versions import Version
-from stream_ad.windows import WindowSpec, rfc3339
+from stream_ad.windows import WindowSpec
 
-MODEL, GUESSED = "model", "guessed.yaml"
+MODEL = "model"
 Wrap = Callable[[Source, int], Source]
 
 
@@ -67,69 +65,6 @@ class ReplayOptions:
     label_column: str | None = None
     baselines: bool = False
     checkpoint_s: float = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Columns and time zone as named on the command line, laid over config or guess."""
-
-    time: str | None = None
-    machine: str | None = None
-    label: str | None = None
-    time_zone: str | None = None
-
-
-def settings_for(
-    file: Path, config: Path | None, columns: Columns, out: Path, progress: Progress
-) -> Config:
-    """Return the settings of a replay: those of a config file, or a guess from the recording.
-
-    Parameters
-    ----------
-    file : Path
-        The recording.
-    config : Path or None
-        The config file; None guesses as ``stream-ad init`` does and keeps the guess as
-        ``guessed.yaml`` in ``out``.
-    columns : Columns
-    out : Path
-    progress : Progress
-        Is told what was guessed.
-
-    Returns
-    -------
-    Config
-
-    Raises
-    ------
-    ConfigError
-        For settings that cannot be used, and for a label column that is also a sensor.
-    InputError
-        For a recording that cannot be understood.
-    """
-    if config is None:
-        found = inspect(
-            file,
-            time_column=columns.time,
-            machine_column=columns.machine,
-            label_column=columns.label,
-            time_zone=columns.time_zone,
-        )
-        config = out / GUESSED
-        with writing(config):
-            out.mkdir(parents=True, exist_ok=True)
-            config.write_text(found.to_yaml(), encoding="utf-8")
-        progress.note(f"no config given: this replay uses what init would write, {config}")
-        for note in found.notes:
-            progress.note(f"  {note}")
-    settings = load_config(config)
-    settings = _with_columns(settings, columns)
-    fields = settings.input.fields
-    taken = {sensor.name for sensor in settings.windows.sensors} | {fields.time, fields.machine_id}
-    if columns.label is not None and columns.label in taken:
-        allowed = "a column that is not a sensor, time or machine"
-        raise ConfigError("--label-column", columns.label, allowed)
-    return settings
 
 
 def replay(
@@ -209,10 +144,6 @@ class Counted:
     def __init__(self, source: Source, counts: dict[str, int]) -> None:
         self._source, self._counts = source, counts
 
-    def identity(self) -> str:
-        """Return the source's own fingerprint."""
-        return self._source.identity()
-
     def batches(self, position: int = 0) -> Iterator[Batch]:
         """Yield the source's batches."""
         for batch in self._source.batches(position):
@@ -238,14 +169,7 @@ def _versions(
         detector = Detector.load(folder, device=config.detector.device)
         detector.expect(spec)
         return [Version(detector, 1, effective_from(detector, folder))]
-    rows, time = cut_of(options.train_until, config, source)
-    progress.stage("reading the history", source.rows())
-    history = collect_history(source, config, spec, rows=rows, time=time, progress=progress.at)
-    progress.note(
-        f"history: {len(history.windows):,} windows until {rfc3339(history.until)}; "
-        "what ends later is scored"
-    )
-    detector = train(history, config, spec, progress)
+    detector, history = learn_from(source, config, spec, options.train_until, progress)
     since = history.until + 1
     detector.save(folder, effective_from=since, promoted="trained by this replay")
     return [Version(detector, 1, since)]
@@ -283,15 +207,6 @@ def _same_detectors(
         raise StateError(
             f"{path}: belongs to an unfinished run with another detector; {checkpoint.ADVICE}"
         )
-
-
-def _with_columns(config: Config, columns: Columns) -> Config:
-    tree = config.model_dump()
-    named = {"time": columns.time, "machine_id": columns.machine}
-    tree["input"]["fields"] |= {key: name for key, name in named.items() if name}
-    if columns.time_zone:
-        tree["input"]["time_zone"] = columns.time_zone
-    return parse_config(tree)
 
 
 def _digest(options: ReplayOptions, config: Config) -> str:

@@ -39,8 +39,9 @@ def replay(
     """
     from stream_ad.cli.screen import Screen
     from stream_ad.cli.summary import print_summary
-    from stream_ad.replay import Columns, ReplayOptions, settings_for
+    from stream_ad.replay import ReplayOptions
     from stream_ad.replay import replay as run
+    from stream_ad.settings import Columns, settings_for
 
     options = ReplayOptions(file, out, train_until, label_column, baselines, checkpoint_s)
     columns = Columns(time_column, machine_column, label_column, time_zone)

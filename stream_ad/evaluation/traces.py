@@ -107,9 +107,7 @@ def _collect(cases: list[Case], source: Source, pipeline: Pipeline, progress: Pr
         progress.at(batch.position)
         if not len(windows):
             continue
-        states = [machines.states[name].alerts.quality for name in windows.machine]
-        clean, _ = quality(states, windows.start, windows.values)
-        windows = Windows(windows.machine, windows.start, clean, windows.offset)
+        windows, _ = machines.clean(windows, quality)
         for case in cases:
             mine = windows.machine == case.events[0].machine_id
             inside = (windows.start >= case.first) & (windows.start + spec.window_ns <= case.last)

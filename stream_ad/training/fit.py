@@ -3,39 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from stream_ad.config import Config, InputConfig
 from stream_ad.errors import ConfigError, NotEnoughHistory
 from stream_ad.progress import Progress
-from stream_ad.training.history import History
+from stream_ad.training.history import History, Sized, collect_history, time_at
 from stream_ad.transport.times import NAT, TimeReader
-from stream_ad.windows import WindowSpec
+from stream_ad.windows import WindowSpec, rfc3339
 
 if TYPE_CHECKING:
     from stream_ad.detector import Detector
 
-
-class Counted(Protocol):
-    """An input that knows how many records it holds."""
-
-    def rows(self) -> int:
-        """Return the number of records."""
-        ...
+ALL = "all"
 
 
-def cut_of(
-    train_until: str | None, config: Config, source: Counted
-) -> tuple[int | None, int | None]:
+def cut_of(train_until: str, config: Config) -> tuple[int | None, int | None]:
     """Return where history ends, as ``(rows, None)`` or ``(None, time in ns)``.
 
     Parameters
     ----------
-    train_until : str or None
-        A number of rows in file order, a time as the input writes it, or None for the share
-        ``training.history_share`` of the rows.
+    train_until : str
+        A number of rows in file order, or a time as the input writes it or in RFC 3339.
     config : Config
-    source : object with ``rows()``
 
     Raises
     ------
@@ -44,13 +34,11 @@ def cut_of(
 
     Examples
     --------
-    >>> cut_of("400", Config(), None)
+    >>> cut_of("400", Config())
     (400, None)
-    >>> cut_of("2024-01-01T00:00:00Z", Config(), None)
+    >>> cut_of("2024-01-01T00:00:00Z", Config())
     (None, 1704067200000000000)
     """
-    if train_until is None:
-        return max(1, round(config.training.history_share * source.rows())), None
     if train_until.isdecimal():
         if int(train_until) == 0:
             raise ConfigError("--train-until", train_until, "at least 1 row")
@@ -62,6 +50,37 @@ def cut_of(
         allowed = "a number of rows, or a time as the input writes it or in RFC 3339"
         raise ConfigError("--train-until", train_until, allowed)
     return None, time
+
+
+def learn_from(
+    source: Sized, config: Config, spec: WindowSpec, train_until: str | None, progress: Progress
+) -> tuple[Detector, History]:
+    """Collect the history of a recording and fit the configured detector on it.
+
+    Parameters
+    ----------
+    source : Source with ``rows()``
+    config : Config
+    spec : WindowSpec
+    train_until : str or None
+        As in `cut_of`, or ``all``; None takes the share ``training.history_share`` of the
+        records, by event time.
+    progress : Progress
+
+    Returns
+    -------
+    (Detector, History)
+    """
+    rows, time = None, None
+    if train_until is None:
+        progress.stage("looking at the times", None)
+        time = time_at(source, config.training.history_share, spec)
+    elif train_until != ALL:
+        rows, time = cut_of(train_until, config)
+    progress.stage("reading the history", source.rows())
+    history = collect_history(source, config, spec, rows=rows, time=time, progress=progress.at)
+    progress.note(f"history: {len(history.windows):,} windows until {rfc3339(history.until)}")
+    return train(history, config, spec, progress), history
 
 
 def train(history: History, config: Config, spec: WindowSpec, progress: Progress) -> Detector:
@@ -93,22 +112,9 @@ def train(history: History, config: Config, spec: WindowSpec, progress: Progress
             "history (--train-until, training.history_share), or shorter windows or hops "
             "(windows.length, windows.hop)"
         )
-    d = config.detector
-    progress.stage(f"training {d.model} on {found:,} windows", 1.0)
+    progress.stage(f"training {config.detector.model} on {found:,} windows", 1.0)
     detector = Detector(
-        d.model,
-        d.scorer,
-        network=d.network,
-        k=d.k,
-        alpha=d.alpha,
-        latent_dim=d.latent_dim,
-        index=d.index,
-        bank_windows=d.bank_windows,
-        epochs=d.epochs,
-        calibration_share=d.calibration_share,
-        max_extrapolation=config.alarm.max_extrapolation,
-        seed=d.seed,
-        device=d.device,
+        **config.detector.model_dump(), max_extrapolation=config.alarm.max_extrapolation
     )
     detector.fit_windows(
         history.windows, spec, max_missing=config.windows.max_missing, progress=progress.at

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -18,6 +19,17 @@ from stream_ad.windows import Readings, Windows, WindowSpec
 NOTHING = int(np.iinfo(np.int64).min)  # a cut before everything: no reading was accepted yet
 
 
+MOST_TIMES = 1_000_000
+
+
+class Sized(Source, Protocol):
+    """A source that knows about how many records it holds."""
+
+    def rows(self) -> int:
+        """Return that number."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class History:
     """What was collected.
@@ -29,16 +41,10 @@ class History:
         ``training.buffer_windows`` of them.
     until : int
         The cut, in ns.
-    windows_seen : int
-        Windows before the cut, those included that the buffer had no room for.
-    input_counts : Counter of str
-        Of the whole input: records, dead letters, masked cells by reason.
     """
 
     windows: Windows
     until: int
-    windows_seen: int
-    input_counts: Counter[str] = field(default_factory=Counter)
 
 
 class Collector:
@@ -51,14 +57,13 @@ class Collector:
     """
 
     def __init__(self, limit: int) -> None:
-        self.limit, self.seen = limit, 0
+        self.limit = limit
         self._parts: list[Windows] = []
 
     def add(self, windows: Windows) -> None:
         """Take more windows; memory stays below twice the limit."""
         if not len(windows):
             return
-        self.seen += len(windows)
         self._parts.append(windows)
         if sum(map(len, self._parts)) > 2 * self.limit:
             newest = self.newest()
@@ -94,7 +99,7 @@ def collect_history(
         The first rows in file order are history: the cut is the newest time accepted among
         them, for every machine.
     time : int, optional
-        The cut itself, in ns; one of the two must be given.
+        The cut itself, in ns. With neither the whole input is history.
     progress : callable, optional
         Called with the input position after every batch.
 
@@ -122,17 +127,13 @@ def collect_history(
         if until is not None:
             windows = windows.take(windows.start + spec.window_ns <= until)
         if len(windows):
-            states = [machines.states[name].alerts.quality for name in windows.machine]
-            clean, _ = quality(states, windows.start, windows.values)
-            kept.add(Windows(windows.machine, windows.start, clean, windows.offset))
+            kept.add(machines.clean(windows, quality)[0])
 
     until = time
     for batch in source.batches():
         records = batch.records
         counts.update({"records": len(records), "dead_letters": len(batch.dead)})
-        counts.update(batch.counts)
-        if until is None:
-            assert rows is not None
+        if until is None and rows is not None:
             inside = int(np.searchsorted(records.offset, rows))
             keep(records.take(slice(0, inside)), None)
             if batch.position >= rows:
@@ -145,6 +146,36 @@ def collect_history(
     return _history(kept, machines.newest() if until is None else until, counts, spec)
 
 
+def time_at(source: Sized, share: float, spec: WindowSpec) -> int:
+    """Return the event time by which a share of an input's records lies.
+
+    A quantile of all times: it does not matter in which order machines stand in the
+    input, and a few times from another century move it no farther than a few records.
+
+    Parameters
+    ----------
+    source : Source with ``rows()``
+        Is read once, for the times alone; of more than a million records, a sample.
+    share : float
+        Between 0 and 1, exclusive.
+    spec : WindowSpec
+        The grid; a window record counts by its end.
+
+    Returns
+    -------
+    int
+        In ns; before everything if no record can be used.
+    """
+    step, times = max(1, source.rows() // MOST_TIMES), []
+    for batch in source.batches():
+        records = batch.records.take(batch.records.offset % step == 0)
+        times.append(
+            records.time if isinstance(records, Readings) else records.start + spec.window_ns
+        )
+    found = np.sort(np.concatenate(times)) if times else np.empty(0, np.int64)
+    return int(found[int(share * (len(found) - 1))]) if len(found) else NOTHING
+
+
 def _history(kept: Collector, until: int | None, counts: Counter[str], spec: WindowSpec) -> History:
     windows = kept.newest()
     if windows is None or until is None:
@@ -154,4 +185,4 @@ def _history(kept: Collector, until: int | None, counts: Counter[str], spec: Win
             "the cut; give more history (--train-until, training.history_share), shorter windows "
             "(windows.length) or the true period (windows.period_s)"
         )
-    return History(windows, until, kept.seen, counts)
+    return History(windows, until)

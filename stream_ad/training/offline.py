@@ -6,8 +6,7 @@ from pathlib import Path
 
 from stream_ad.config import Config
 from stream_ad.progress import Progress
-from stream_ad.training.fit import cut_of, train
-from stream_ad.training.history import collect_history
+from stream_ad.training.fit import ALL, learn_from
 from stream_ad.training.registry import Registry
 from stream_ad.transport.files import open_source
 from stream_ad.versions import Version
@@ -42,9 +41,7 @@ def train_from_file(
     registry = Registry(uri)
     spec = WindowSpec.from_config(config.windows)
     source = open_source(file, config, spec)
-    total = source.rows()
-    rows, time = (total, None) if train_until is None else cut_of(train_until, config, source)
-    progress.stage("reading the history", total)
-    history = collect_history(source, config, spec, rows=rows, time=time, progress=progress.at)
-    detector = train(history, config, spec, progress)
+    detector, history = learn_from(
+        source, config, spec, ALL if train_until is None else train_until, progress
+    )
     return registry.publish(detector, history.until + 1, f"trained from {file.name}")

@@ -107,10 +107,6 @@ class Outputs:
 class Source(Protocol):
     """Where records come from."""
 
-    def identity(self) -> str:
-        """Return a fingerprint by which a checkpoint knows its input again."""
-        ...
-
     def batches(self, position: int = 0) -> Iterator[Batch]:
         """Yield all batches from a position on; the end of the iterator is the end of input."""
         ...
@@ -132,8 +128,4 @@ class Sink(Protocol):
         ``changed`` names those whose state this batch changed. An implementation may group
         several commits, as long as what it restores later is one earlier commit, whole.
         """
-        ...
-
-    def close(self) -> None:
-        """Finish: everything committed is durable when this returns."""
         ...

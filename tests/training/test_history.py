@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stream_ad.config import Config, parse_config
 from stream_ad.errors import ConfigError, NotEnoughHistory
 from stream_ad.training.fit import cut_of, train
-from stream_ad.training.history import Collector, collect_history
+from stream_ad.training.history import Collector, collect_history, time_at
 from stream_ad.transport.base import Batch
 from stream_ad.windows import Readings, Windows, WindowSpec
 
@@ -26,9 +26,6 @@ class Cut:
 
     def __init__(self, readings: Readings, sizes: list[int]) -> None:
         self._readings, self._sizes = readings, sizes
-
-    def identity(self) -> str:
-        return ""
 
     def rows(self) -> int:
         return len(self._readings)
@@ -104,27 +101,34 @@ def test_the_newest_windows_are_kept_within_the_limit(parts: list[list[int]], li
         kept.add(Windows(np.full(n, "m", object), start, np.zeros((n, 4, 1), np.float32), start))
     everything = sorted(start for part in parts for start in part)
     newest = kept.newest()
-    assert kept.seen == len(everything)
     assert (newest is None) == (not everything)
     if newest is not None:
         assert newest.start.tolist() == everything[-limit:]
 
 
-@pytest.mark.parametrize(("share", "rows"), [(0.5, 40), (0.001, 1), (0.33, 26)])
-def test_without_a_cut_a_share_of_the_rows_is_history(share: float, rows: int) -> None:
-    config = parse_config({"training": {"history_share": share}})
-    assert cut_of(None, config, Cut(TWO, [])) == (rows, None)
+@pytest.mark.parametrize("share", [0.5, 0.001, 0.33, 0.99])
+def test_without_a_cut_a_share_of_the_records_by_time_is_history(share: float) -> None:
+    """Whatever the order in which machines stand in the file, and in spite of a year 2099."""
+    times = [float(t) for t in range(40)]
+    one_by_one = readings(["a"] * 40 + ["b"] * 41, [*times, 4e9, *times])
+    wanted = sorted([*times, *times, 4e9])[int(share * 80)]
+    assert time_at(Cut(one_by_one, [7, 50]), share, SPEC) == wanted * NS
+
+
+def test_an_input_without_times_has_no_history() -> None:
+    empty = Cut(readings([], []), [])
+    with pytest.raises(NotEnoughHistory, match="0 records"):
+        collect_history(empty, CONFIG, SPEC, time=time_at(empty, 0.5, SPEC))
 
 
 def test_a_cut_is_read_as_the_input_writes_its_times() -> None:
     berlin = parse_config({"input": {"time_zone": "Europe/Berlin"}})
-    source = Cut(TWO, [])
-    assert cut_of("2024-07-01 02:00", berlin, source) == (None, 1_719_792_000 * NS)
+    assert cut_of("2024-07-01 02:00", berlin) == (None, 1_719_792_000 * NS)
     pattern = parse_config({"input": {"time_format": "%d.%m.%Y"}})
-    assert cut_of("01.07.2024", pattern, source) == (None, 1_719_792_000 * NS)
-    assert cut_of("2024-07-01T00:00:00Z", pattern, source) == (None, 1_719_792_000 * NS)
+    assert cut_of("01.07.2024", pattern) == (None, 1_719_792_000 * NS)
+    assert cut_of("2024-07-01T00:00:00Z", pattern) == (None, 1_719_792_000 * NS)
     with pytest.raises(ConfigError, match="--train-until"):
-        cut_of("1. Juli", Config(), source)
+        cut_of("1. Juli", Config())
 
 
 def test_too_few_windows_are_refused_with_both_numbers() -> None:

@@ -1,0 +1,86 @@
+"""The settings of a replay: a config file, or a guess, and what the command line names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from stream_ad.config import Config, load_config, parse_config
+from stream_ad.errors import ConfigError
+from stream_ad.inspection import inspect
+from stream_ad.progress import Progress
+from stream_ad.transport.durable import writing
+
+GUESSED = "guessed.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Columns and time zone as named on the command line, laid over config or guess."""
+
+    time: str | None = None
+    machine: str | None = None
+    label: str | None = None
+    time_zone: str | None = None
+
+
+def settings_for(
+    file: Path, config: Path | None, columns: Columns, out: Path, progress: Progress
+) -> Config:
+    """Return the settings of a replay: those of a config file, or a guess from the recording.
+
+    Parameters
+    ----------
+    file : Path
+        The recording.
+    config : Path or None
+        The config file; None guesses as ``stream-ad init`` does and keeps the guess as
+        ``guessed.yaml`` in ``out``.
+    columns : Columns
+    out : Path
+    progress : Progress
+        Is told what was guessed.
+
+    Returns
+    -------
+    Config
+
+    Raises
+    ------
+    ConfigError
+        For settings that cannot be used, and for a label column that is also a sensor.
+    InputError
+        For a recording that cannot be understood.
+    """
+    if config is None:
+        found = inspect(
+            file,
+            time_column=columns.time,
+            machine_column=columns.machine,
+            label_column=columns.label,
+            time_zone=columns.time_zone,
+        )
+        config = out / GUESSED
+        with writing(config):
+            out.mkdir(parents=True, exist_ok=True)
+            config.write_text(found.to_yaml(), encoding="utf-8")
+        progress.note(f"no config given: this replay uses what init would write, {config}")
+        for note in found.notes:
+            progress.note(f"  {note}")
+    settings = load_config(config)
+    settings = _with_columns(settings, columns)
+    fields = settings.input.fields
+    taken = {sensor.name for sensor in settings.windows.sensors} | {fields.time, fields.machine_id}
+    if columns.label is not None and columns.label in taken:
+        allowed = "a column that is not a sensor, time or machine"
+        raise ConfigError("--label-column", columns.label, allowed)
+    return settings
+
+
+def _with_columns(config: Config, columns: Columns) -> Config:
+    tree = config.model_dump()
+    named = {"time": columns.time, "machine_id": columns.machine}
+    tree["input"]["fields"] |= {key: name for key, name in named.items() if name}
+    if columns.time_zone:
+        tree["input"]["time_zone"] = columns.time_zone
+    return parse_config(tree)
