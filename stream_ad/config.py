@@ -51,6 +51,15 @@ LATER = (
     "training.gate",
 )
 
+LATER_VALUES = {
+    "detector.model": [
+        *("linear", "lis_ae", "linsep_lis_ae", "ncae", "deep_svdd", "deep_sad", "anorand")
+    ],
+    "detector.scorer": ["joined"],
+    "detector.index": ["hnsw"],
+}
+ABSENT = object()
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -262,7 +271,7 @@ class DetectorConfig(_Section):
     """Body of the model: fully connected, or temporal convolutions."""
     k: Count = 10
     """Neighbours that `ares` compares with; about 100 where the history is not clean."""
-    alpha: NotNegative = 0.5
+    alpha: Annotated[Finite, Field(ge=0, le=1e9)] = 0.5
     """Weight of the density in `ares`."""
     latent_dim: Count | None = None
     """Size of the latents; null follows from the window."""
@@ -327,7 +336,7 @@ class TrainingConfig(_Section):
     min_windows: Annotated[int, Field(ge=10)] = 20
     """Least windows of history."""
     buffer_windows: Annotated[int, Field(ge=10)] = 50_000
-    """Most windows of history that are kept, the newest ones."""
+    """Most windows of history that are kept, the newest ones; at most 512 MiB of them."""
     history_share: OpenShare = 0.5
     """First share of the rows of a recording that is history, unless `--train-until` says
     otherwise."""
@@ -383,10 +392,15 @@ def load_config(path: Path | None, environ: Mapping[str, str] | None = None) -> 
     >>> load_config(None, {"STREAM_AD__WINDOWS__HOP": "8"}).windows.hop
     8
     """
+    return parse_config(read_settings(path, environ))
+
+
+def read_settings(path: Path | None, environ: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return file and environment as one unchecked tree; see `load_config`."""
     tree = {} if path is None else _read_yaml(path)
     for keys, value in _from_environment(os.environ if environ is None else environ):
         _put(tree, keys, value)
-    return parse_config(tree)
+    return tree
 
 
 def parse_config(tree: dict[str, Any]) -> Config:
@@ -415,8 +429,12 @@ def parse_config(tree: dict[str, Any]) -> Config:
     """
     for key in LATER:
         value = _get(tree, key.split("."))
-        if value is not None:
+        if value is not ABSENT:
             raise ConfigError(key, value, "nothing yet: this key is not available yet")
+    for key, values in LATER_VALUES.items():
+        value = _get(tree, key.split("."))
+        if value in values:
+            raise ConfigError(key, value, "another value: this one is not available yet")
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
@@ -478,9 +496,9 @@ def _put(tree: dict[str, Any], keys: list[str], value: object) -> None:
 
 def _get(tree: object, keys: list[str]) -> Any:
     for key in keys:
-        if not isinstance(tree, dict):
-            return None
-        tree = tree.get(key)
+        if not isinstance(tree, dict) or key not in tree:
+            return ABSENT
+        tree = tree[key]
     return tree
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from simulators import Factory
+from simulators import FAULT_KINDS, Factory
 from simulators.dialect import Dialect
 from simulators.writers import WRITERS, write_faults
 from stream_ad.config import Config, load_config
@@ -88,7 +88,11 @@ def write_factory(options: DemoOptions) -> tuple[Path, Path]:
     options.out.mkdir(parents=True, exist_ok=True)
     factory = Factory(MACHINES, SENSORS, PERIOD_S, options.seed, disorder_s=90.0)
     duration = DAYS * DAY_S
-    faults = factory.schedule(FAULTS, duration, HISTORY_DAYS * DAY_S, severity=SEVERITY)
+    # an intermittent fault is labelled burst by burst: as many events as bursts
+    kinds = [kind for kind in FAULT_KINDS if kind != "intermittent"]
+    faults = factory.schedule(
+        FAULTS, duration, HISTORY_DAYS * DAY_S, kinds=kinds, severity=SEVERITY
+    )
     recording = options.out / "factory.csv"
     WRITERS["csv"](
         factory.readings(duration_s=duration, faults=faults), recording, Dialect(label=LABEL)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from stream_ad.config import Config, load_config, parse_config
+from stream_ad.config import Config, parse_config, read_settings
 from stream_ad.errors import ConfigError
 from stream_ad.inspection import inspect
 from stream_ad.progress import Progress
@@ -34,8 +35,9 @@ def settings_for(
     file : Path
         The recording.
     config : Path or None
-        The config file; None guesses as ``stream-ad init`` does and keeps the guess as
-        ``guessed.yaml`` in ``out``.
+        The config file. Without it, or where it names no sensors or no period, what
+        ``stream-ad init`` would write is taken, kept as ``guessed.yaml`` in ``out``, and the
+        file is laid over it.
     columns : Columns
     out : Path
     progress : Progress
@@ -52,22 +54,13 @@ def settings_for(
     InputError
         For a recording that cannot be understood.
     """
-    if config is None:
-        found = inspect(
-            file,
-            time_column=columns.time,
-            machine_column=columns.machine,
-            label_column=columns.label,
-            time_zone=columns.time_zone,
-        )
-        config = out / GUESSED
-        with writing(config):
-            out.mkdir(parents=True, exist_ok=True)
-            config.write_text(found.to_yaml(), encoding="utf-8")
-        progress.note(f"no config given: this replay uses what init would write, {config}")
-        for note in found.notes:
-            progress.note(f"  {note}")
-    settings = load_config(config)
+    tree = read_settings(config)
+    windows = tree.get("windows") or {}
+    if not windows.get("sensors") or windows.get("period_s") is None:
+        told = "no config given" if config is None else f"{config} names no sensors or no period"
+        guessed = _guess(file, columns, out, progress, told)
+        tree = _laid_over(read_settings(guessed, {}), tree)
+    settings = parse_config(tree)
     settings = _with_columns(settings, columns)
     fields = settings.input.fields
     taken = {sensor.name for sensor in settings.windows.sensors} | {fields.time, fields.machine_id}
@@ -75,6 +68,36 @@ def settings_for(
         allowed = "a column that is not a sensor, time or machine"
         raise ConfigError("--label-column", columns.label, allowed)
     return settings
+
+
+def _guess(file: Path, columns: Columns, out: Path, progress: Progress, told: str) -> Path:
+    found = inspect(
+        file,
+        time_column=columns.time,
+        machine_column=columns.machine,
+        label_column=columns.label,
+        time_zone=columns.time_zone,
+    )
+    guessed = out / GUESSED
+    with writing(guessed):
+        out.mkdir(parents=True, exist_ok=True)
+        guessed.write_text(found.to_yaml(), encoding="utf-8")
+    progress.note(f"{told}: this replay uses what init would write, {guessed}")
+    for note in found.notes:
+        progress.note(f"  {note}")
+    return guessed
+
+
+def _laid_over(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings below with those above laid over them, section by section."""
+    both = dict(under)
+    for key, value in over.items():
+        known = both.get(key)
+        if isinstance(known, dict) and (isinstance(value, dict) or value is None):
+            both[key] = _laid_over(known, value or {})
+        else:
+            both[key] = value
+    return both
 
 
 def _with_columns(config: Config, columns: Columns) -> Config:

@@ -124,7 +124,7 @@ def test_parts_of_kafka_records_are_not_available_yet(key: str) -> None:
         ("alarm.severity.critcal", 5, "did you mean 'critical'?"),
         ("input.csv.quote", "x", "delimiter, decimal"),
         ("detector.model", "vae", "'ae'"),
-        ("detector.scorer", "joined", "'error' or 'ares'"),
+        ("detector.scorer", "joint", "'error' or 'ares'"),
         ("detector.k", 0, "greater than or equal to 1"),
         ("detector.k", 2.5, "integer"),
         ("detector.k", "many", "integer"),
@@ -317,3 +317,16 @@ def test_schemas_of_records_are_schemas(name: str) -> None:
 
 def test_an_unknown_schema_is_refused() -> None:
     assert "reading, long, window" in refused("config", "schema", "readings")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("detector.model", "deep_svdd"), ("detector.scorer", "joined"), ("detector.index", "hnsw")],
+)
+def test_values_whose_feature_comes_later_say_so(key: str, value: str) -> None:
+    assert "not available yet" in refusal(set_at(key, value)).allowed
+
+
+@pytest.mark.parametrize("tree", [{"kafka": None}, {"windows": {"idle_s": None}}])
+def test_a_later_key_is_refused_even_when_it_is_empty(tree: dict[str, Any]) -> None:
+    assert "not available yet" in refusal(tree).allowed

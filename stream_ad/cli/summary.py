@@ -18,8 +18,8 @@ COLUMNS = (
     ("false-alarm rows", "at_line", "false_alarm_rate", ".1%"),
     ("missed rows", "at_line", "missed_alarm_rate", ".1%"),
     ("events found", "events", "event_recall", ".0%"),
-    ("delay s", "events", "median_delay_s", ".0f"),
-    ("false/day", "events", "false_alarms_per_machine_day", ".2f"),
+    ("median delay, s", "events", "median_delay_s", ".0f"),
+    ("false alarms/day", "events", "false_alarms_per_machine_day", ".2f"),
 )
 
 
@@ -73,18 +73,13 @@ def summary_lines(metrics: dict[str, Any]) -> Iterator[str]:
 
 
 def judged_table(metrics: dict[str, Any]) -> Table:
-    """Return the detector's figures and, below, those of the baselines."""
+    """Return a row per metric: the detector's figures and, beside them, the baselines'."""
+    records = {"stream_ad": metrics} | metrics.get("baselines", {})
     table = Table()
-    table.add_column("detector")
-    for heading, *_ in COLUMNS:
-        table.add_column(heading, justify="right")
-    table.add_row("stream_ad", *_cells(metrics))
-    for name, record in metrics.get("baselines", {}).items():
-        table.add_row(name, *_cells(record))
+    table.add_column("")
+    for name in records:
+        table.add_column(name.replace("_", " "), justify="right", overflow="fold")
+    for heading, section, key, form in COLUMNS:
+        values = [record[section][key] for record in records.values()]
+        table.add_row(heading, *("-" if v is None else format(v, form) for v in values))
     return table
-
-
-def _cells(record: dict[str, Any]) -> Iterator[str]:
-    for _, section, key, form in COLUMNS:
-        value = record[section][key]
-        yield "-" if value is None else format(value, form)

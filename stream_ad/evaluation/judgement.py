@@ -7,7 +7,7 @@ is made here, for a detector and for every baseline alike.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,11 +41,20 @@ class LabelledRows:
         Nanoseconds since the epoch, UTC.
     label : float array (n,)
         1 = anomalous, 0 = normal, NaN = nobody has said.
+    lasting_ns : int
+        A row whose label is about the time before it (a window record, dated by its end)
+        lasts so long; 0: a row is about the period from its time on.
     """
 
     machine: NDArray[np.object_]
     time: NDArray[np.int64]
     label: NDArray[Any]
+    lasting_ns: int = 0
+
+    def events(self, period_ns: int) -> list[Event]:
+        """Return the labelled anomalies as spans of time."""
+        start = self.time - self.lasting_ns
+        return labelled_events(self.machine, start, self.label, self.lasting_ns or period_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +136,7 @@ def judge_run(  # noqa: PLR0917 - what happened, then what it is held against
     )
     after = scored.end > since
     events = event_metrics(
-        labelled_events(rows.machine, rows.time, rows.label, spec.period_ns),
+        rows.events(spec.period_ns),
         [span for span in incidents if span.ended_at is None or span.ended_at > since],
         scored_days(scored.machine[after], scored.start[after], spec.hop_ns),
         asked,
@@ -156,12 +165,12 @@ def _judged(rows: LabelledRows, since: int) -> LabelledRows:
     order = np.lexsort((rows.time[later], code))
     kept, code = later[order], code[order]
     if not len(kept):
-        return LabelledRows(rows.machine[kept], rows.time[kept], label[kept])
+        return replace(rows, machine=rows.machine[kept], time=rows.time[kept], label=label[kept])
     time = rows.time[kept]
     new = np.concatenate([[True], (code[1:] != code[:-1]) | (time[1:] != time[:-1])])
     first = np.flatnonzero(new)
     worst = np.fmax.reduceat(label[kept], first)
-    return LabelledRows(rows.machine[kept[first]], time[first], worst)
+    return replace(rows, machine=rows.machine[kept[first]], time=time[first], label=worst)
 
 
 def budget_record(

@@ -13,7 +13,7 @@ import orjson
 
 from stream_ad import __version__
 from stream_ad.evaluation.baselines import BASELINES, fit_baseline
-from stream_ad.evaluation.events import Event, labelled_events, scored_days
+from stream_ad.evaluation.events import scored_days
 from stream_ad.evaluation.judgement import LabelledRows, budget_record, judge_run, spans_of
 from stream_ad.evaluation.memory import run_in_memory
 from stream_ad.evaluation.outputs import Run, read_run
@@ -21,12 +21,13 @@ from stream_ad.evaluation.traces import incident_views
 from stream_ad.pipeline import Pipeline
 from stream_ad.progress import Progress
 from stream_ad.report import Timeline, write_report
+from stream_ad.training.fit import sensors_without_history
 from stream_ad.training.history import History, collect_history
 from stream_ad.transport.durable import writing
 from stream_ad.transport.files import FileSource
 from stream_ad.transport.labels import read_labels
 from stream_ad.versions import Judge, Version
-from stream_ad.windows import WindowSpec, rfc3339
+from stream_ad.windows import rfc3339
 from stream_ad.windows.spec import NS
 
 
@@ -62,8 +63,12 @@ class Evaluation:
         """Return the labelled rows, if a label column was named."""
         if self.label_column is None:
             return None
-        config = self.pipeline.config
-        return LabelledRows(*read_labels(self.source.path, config, self.label_column))
+        config, spec = self.pipeline.config, self.pipeline.spec
+        machine, time, label = read_labels(self.source.path, config, self.label_column)
+        # a window record is dated by its start; what it tells is known at its end
+        lasting = spec.window_ns if config.input.format == "window" else 0
+        later = time + lasting > self.since
+        return LabelledRows(machine[later], time[later] + lasting, label[later], lasting)
 
     def judge(self, run: Run, rows: LabelledRows) -> dict[str, Any]:
         """Hold one run against the truth."""
@@ -75,7 +80,7 @@ class Evaluation:
         """Hold the asked budget against what one run achieved."""
         spec, asked = self.pipeline.spec, self.pipeline.config.alarm.budget_per_machine_day
         days = scored_days(run.scored.machine, run.scored.start, spec.hop_ns)
-        known = [] if rows is None else events_of(rows, spec)
+        known = [] if rows is None else rows.events(spec.period_ns)
         return budget_record(judge.line_, spans_of(run.events), days, asked, known)
 
 
@@ -125,11 +130,6 @@ def evaluate(folder: Path, evaluation: Evaluation, *, baselines: bool) -> dict[s
     return metrics
 
 
-def events_of(rows: LabelledRows, spec: WindowSpec) -> list[Event]:
-    """Return the labelled anomalies as spans of time."""
-    return labelled_events(rows.machine, rows.time, rows.label, spec.period_ns)
-
-
 def _facts(run: Run, evaluation: Evaluation, rows: LabelledRows | None) -> dict[str, Any]:
     """Return what is known without baselines: windows, counts, budget, model."""
     pipeline = evaluation.pipeline
@@ -148,6 +148,7 @@ def _facts(run: Run, evaluation: Evaluation, rows: LabelledRows | None) -> dict[
     opened = Counter(event.kind for event in run.events if event.event == "opened")
     return {
         "machines": len(pipeline.machines.states),
+        "sensors_without_history": sensors_without_history(version.detector, pipeline.spec),
         "windows": windows,
         "counts": dict(sorted((k, v) for k, v in counts.items() if v)),
         "incidents": {"process": opened["process"], "data_quality": opened["data_quality"]},
@@ -189,7 +190,7 @@ def _baseline(
 def _timelines(run: Run, rows: LabelledRows | None, pipeline: Pipeline) -> list[Timeline]:
     spans: dict[str, list[tuple[int, int]]] = {}
     if rows is not None:
-        for event in events_of(rows, pipeline.spec):
+        for event in rows.events(pipeline.spec.period_ns):
             spans.setdefault(event.machine, []).append((event.start, event.end))
     scored = run.scored
     names, codes = np.unique(scored.machine.astype(str), return_inverse=True)
@@ -211,7 +212,10 @@ def _timelines(run: Run, rows: LabelledRows | None, pipeline: Pipeline) -> list[
 def _notes(evaluation: Evaluation) -> list[str]:
     config, spec = evaluation.pipeline.config, evaluation.pipeline.spec
     d = config.detector
+    deaf = sensors_without_history(evaluation.pipeline.versions[-1].detector, spec)
+    unwatched = f"Without a value in the history, so not watched: {', '.join(deaf)}."
     return [
+        *([unwatched] if deaf else []),
         f"History ends at {rfc3339(evaluation.since)}; only windows that end later are scored.",
         f"Windows of {spec.length} slots of {spec.period_ns / NS:g} s, a new one every "
         f"{spec.hop} slots; {len(spec.sensors)} sensors.",

@@ -10,6 +10,7 @@ from stream_ad.errors import ConfigError, NotEnoughHistory
 from stream_ad.progress import Progress
 from stream_ad.training.history import History, Sized, collect_history, time_at
 from stream_ad.transport.times import NAT, TimeReader
+from stream_ad.versions import Judge
 from stream_ad.windows import WindowSpec, rfc3339
 
 if TYPE_CHECKING:
@@ -77,10 +78,21 @@ def learn_from(
         time = time_at(source, config.training.history_share, spec)
     elif train_until != ALL:
         rows, time = cut_of(train_until, config)
+        if rows is not None and rows > source.rows():
+            allowed = f"a number of rows, at most the {source.rows():,} of the input, or a time"
+            raise ConfigError("--train-until", train_until, allowed)
     progress.stage("reading the history", source.rows())
     history = collect_history(source, config, spec, rows=rows, time=time, progress=progress.at)
     progress.note(f"history: {len(history.windows):,} windows until {rfc3339(history.until)}")
-    return train(history, config, spec, progress), history
+    detector = train(history, config, spec, progress)
+    if deaf := sensors_without_history(detector, spec):
+        progress.note(f"no value in the history, so not watched: {', '.join(deaf)}")
+    return detector, history
+
+
+def sensors_without_history(judge: Judge, spec: WindowSpec) -> list[str]:
+    """Return the sensors that a detector never saw a value of: it cannot watch them."""
+    return [name for name, known in zip(spec.names, judge.known, strict=True) if not known]
 
 
 def train(history: History, config: Config, spec: WindowSpec, progress: Progress) -> Detector:

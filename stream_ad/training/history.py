@@ -20,6 +20,7 @@ NOTHING = int(np.iinfo(np.int64).min)  # a cut before everything: no reading was
 
 
 MOST_TIMES = 1_000_000
+MOST_BYTES = 1 << 29  # of windows kept, whatever buffer_windows allows
 
 
 class Sized(Source, Protocol):
@@ -61,7 +62,7 @@ class Collector:
         self._parts: list[Windows] = []
 
     def add(self, windows: Windows) -> None:
-        """Take more windows; memory stays below twice the limit."""
+        """Take more windows; while parts are joined memory is up to four times the limit."""
         if not len(windows):
             return
         self._parts.append(windows)
@@ -119,7 +120,8 @@ def collect_history(
     machines = Machines(spec, config.input.format)
     nothing_known = np.zeros(len(spec.sensors), bool)  # missing cells are judged after the fit
     quality = QualityCheck(spec, nothing_known, config.windows.max_missing)
-    kept = Collector(config.training.buffer_windows)
+    cells = 4 * spec.length * len(spec.sensors)
+    kept = Collector(min(config.training.buffer_windows, max(1, MOST_BYTES // cells)))
     counts: Counter[str] = Counter()
 
     def keep(records: Readings | Windows, until: int | None) -> None:

@@ -135,7 +135,8 @@ def test_an_incident_open_at_the_end_counts() -> None:
 def test_the_order_of_rows_and_windows_does_not_matter() -> None:
     rng = np.random.default_rng(0)
     parts = [rows_of(rng.integers(0, 2, 40).tolist(), name) for name in "ab"]
-    rows = LabelledRows(*(np.concatenate(p) for p in zip(*map(columns, parts), strict=True)))
+    machine, time, label, _ = zip(*map(columns, parts), strict=True)
+    rows = LabelledRows(*map(np.concatenate, (machine, time, label)))
     parts_scored = [windows_of((2 * rng.random(39)).tolist(), name) for name in "ab"]
     scored = ScoredWindows(
         *(np.concatenate(p) for p in zip(*map(columns, parts_scored), strict=True))
@@ -236,3 +237,18 @@ def test_a_budget_out_of_reach_says_how_much_history_it_needs() -> None:
     assert record["supported_per_machine_day"] > 1e-6
     assert record["achieved_per_machine_day"] is None
     assert json.loads(json.dumps(record, allow_nan=False)) == record
+
+
+def test_a_window_record_is_judged_by_its_own_score_and_its_event_is_the_window() -> None:
+    """Its label is about the time before its end, at which its score is known."""
+    span = 4 * SECOND
+    end = np.arange(1, 6) * span
+    machine = np.array(["m"] * 5, object)
+    label = np.array([0, 0, 1, 1, 0])
+    rows = LabelledRows(machine, end, label, lasting_ns=span)
+    score = np.array([0.0, 0.1, 5.0, 4.0, 0.2])
+    scored = ScoredWindows(machine, end - span, end, score, score > 1)
+    spec = WindowSpec.from_config(WindowsConfig(sensors=("a",), period_s=1, length=4))
+    record = judge_run(rows, scored, [], spec, since=0, asked=1.0)
+    assert record["at_line"]["f1"] == record["ranking"]["auc_pr"] == 1.0
+    assert rows.events(spec.period_ns) == [Event("m", 2 * span, 4 * span)]
