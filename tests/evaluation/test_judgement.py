@@ -135,21 +135,24 @@ def test_an_incident_open_at_the_end_counts() -> None:
 def test_the_order_of_rows_and_windows_does_not_matter() -> None:
     rng = np.random.default_rng(0)
     parts = [rows_of(rng.integers(0, 2, 40).tolist(), name) for name in "ab"]
-    machine, time, label, _ = zip(*map(columns, parts), strict=True)
-    rows = LabelledRows(*map(np.concatenate, (machine, time, label)))
+    rows = LabelledRows(
+        np.concatenate([part.machine for part in parts]),
+        np.concatenate([part.time for part in parts]),
+        np.concatenate([part.label for part in parts]),
+    )
     parts_scored = [windows_of((2 * rng.random(39)).tolist(), name) for name in "ab"]
     scored = ScoredWindows(
         *(np.concatenate(p) for p in zip(*map(columns, parts_scored), strict=True))
     )
     mixed, shuffled = rng.permutation(len(rows.time)), rng.permutation(len(scored.end))
     again = judge(
-        LabelledRows(*(c[mixed] for c in columns(rows))),
+        LabelledRows(rows.machine[mixed], rows.time[mixed], rows.label[mixed]),
         ScoredWindows(*(c[shuffled] for c in columns(scored))),
     )
     assert again == judge(rows, scored)
 
 
-def columns(table: LabelledRows | ScoredWindows) -> list[Any]:
+def columns(table: ScoredWindows) -> list[Any]:
     return [getattr(table, name) for name in table.__slots__]
 
 
