@@ -17,7 +17,6 @@ from hypothesis import settings
 from tests.cli import recordings
 from tests.cli.command import Key, good, scores
 
-
 # in CI the same examples every time: what a new one finds belongs into a developer's run
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
