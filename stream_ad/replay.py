@@ -19,7 +19,7 @@ import orjson
 
 from stream_ad.config import Config
 from stream_ad.errors import ConfigError, StateError
-from stream_ad.evaluation.run import Evaluation, evaluate
+from stream_ad.evaluation.run import Evaluation, check_baselines, evaluate
 from stream_ad.pipeline import Pipeline
 from stream_ad.progress import Progress, Silence
 from stream_ad.state import MachineState
@@ -30,6 +30,7 @@ from stream_ad.transport import checkpoint
 from stream_ad.transport.base import Batch, Outputs, Source
 from stream_ad.transport.durable import writing
 from stream_ad.transport.files import FileSource, open_source
+from stream_ad.transport.labels import check_labels
 from stream_ad.transport.sinks import ALERTS, DEAD_LETTERS, SCORES, FileSink
 from stream_ad.versions import Version
 from stream_ad.windows import WindowSpec
@@ -101,6 +102,10 @@ def replay(
     _spare_input(options)
     spec = WindowSpec.from_config(config.windows)
     source = open_source(options.file, config, spec)
+    if options.label_column is not None:
+        check_labels(options.file, config, options.label_column)
+    if options.baselines:
+        check_baselines()
     identity, digest = source.identity(), _digest(options, config)
     with FileSink(
         options.out,

@@ -30,7 +30,7 @@ ALLOWED = {
     "versions": "windows",
     "state": "alerting windows errors",
     "transport": "windows records config errors",
-    "machines": "state windows",
+    "machines": "state alerting windows",
     "pipeline": "machines state versions description alerting transport windows records config",
     "stream": "pipeline state progress transport windows",
     "training": "detector versions machines alerting transport windows config progress errors",
@@ -38,10 +38,11 @@ ALLOWED = {
     "report": "records windows errors",
     "evaluation": "training report stream pipeline machines versions detector alerting transport "
     "windows records config progress errors",
-    "replay": "evaluation inspection training stream pipeline state versions detector transport "
+    "replay": "evaluation training stream pipeline state versions detector transport "
     "windows config progress errors",
+    "settings": "inspection transport config progress errors",
     "demo": "replay transport config progress",
-    "cli": "demo replay training inspection transport windows records config errors",
+    "cli": "demo replay settings training inspection transport windows records config errors",
 }
 # Packages that may be imported in these rooms only (a path within a room where it ends in /).
 HOMES = {

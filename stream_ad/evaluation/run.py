@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import platform
 from collections import Counter
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 import orjson
 
 from stream_ad import __version__
+from stream_ad.errors import MissingDependency
 from stream_ad.evaluation.baselines import BASELINES, fit_baseline
 from stream_ad.evaluation.events import scored_days
 from stream_ad.evaluation.judgement import LabelledRows, budget_record, judge_run, spans_of
@@ -23,7 +25,7 @@ from stream_ad.progress import Progress
 from stream_ad.report import Timeline, write_report
 from stream_ad.training.fit import sensors_without_history
 from stream_ad.training.history import History, collect_history
-from stream_ad.transport.durable import writing
+from stream_ad.transport.durable import put
 from stream_ad.transport.files import FileSource
 from stream_ad.transport.labels import read_labels
 from stream_ad.versions import Judge, Version
@@ -84,6 +86,18 @@ class Evaluation:
         return budget_record(judge.line_, spans_of(run.events), days, asked, known)
 
 
+def check_baselines() -> None:
+    """Refuse baselines that cannot be run before any work is done.
+
+    Raises
+    ------
+    MissingDependency
+        Without the packages of the ``eval`` extra.
+    """
+    if importlib.util.find_spec("sklearn") is None:
+        raise MissingDependency('--baselines needs scikit-learn: pip install "stream-ad[eval]"')
+
+
 def evaluate(folder: Path, evaluation: Evaluation, *, baselines: bool) -> dict[str, Any]:
     """Write ``metrics.json`` and ``report.html`` for a run whose outputs are complete.
 
@@ -116,17 +130,16 @@ def evaluate(folder: Path, evaluation: Evaluation, *, baselines: bool) -> dict[s
     progress.stage("tracing incidents", evaluation.source.rows())
     views = incident_views(run.events, evaluation.source, pipeline, progress)
     progress.stage("writing the report", None)
-    with writing(folder):
-        record = orjson.dumps(metrics, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)
-        (folder / "metrics.json").write_bytes(record)
-        write_report(
-            folder / "report.html",
-            title=evaluation.source.path.name,
-            metrics=metrics,
-            timelines=_timelines(run, rows, pipeline),
-            incidents=views,
-            notes=_notes(evaluation),
-        )
+    record = orjson.dumps(metrics, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)
+    put(folder / "metrics.json", record)
+    write_report(
+        folder / "report.html",
+        title=evaluation.source.path.name,
+        metrics=metrics,
+        timelines=_timelines(run, rows, pipeline),
+        incidents=views,
+        notes=_notes(evaluation),
+    )
     return metrics
 
 

@@ -12,8 +12,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stream_ad.transport.cells import MISSING, number_column
+from stream_ad.transport.distinct import distinct
+from stream_ad.transport.tables import encoded
 
 Kind = Literal["number", "text", "boolean", "time", "nested", "empty"]
+Decimal = Literal[".", ","]
 _SHOWN = 40
 
 
@@ -33,6 +36,8 @@ class Column:
         Cells that are neither numbers nor missing.
     example : str
         The first of them.
+    decimal : {".", ","}
+        The decimal sign of text.
     """
 
     name: str
@@ -41,9 +46,10 @@ class Column:
     numbers: NDArray[np.float64]
     strange: int = 0
     example: str = ""
+    decimal: Decimal = "."
 
     @classmethod
-    def of(cls, name: str, cells: pa.Array, decimal: str = ".") -> Column:
+    def of(cls, name: str, cells: pa.Array, decimal: Decimal = ".") -> Column:
         """Look at a column.
 
         Examples
@@ -62,28 +68,22 @@ class Column:
         numbers = number_column(cells, counts, decimal)
         strange, found = counts["not_a_number"], int(np.isfinite(numbers).sum())
         if not strange:
-            return cls(name, cells, "number" if found else "empty", numbers)
+            return cls(name, cells, "number" if found else "empty", numbers, decimal=decimal)
         example = _strange(cells, numbers)
         if found >= strange:
-            return cls(name, cells, "number", numbers, strange, example)
+            return cls(name, cells, "number", numbers, strange, example, decimal)
         kind = "boolean" if example.lower() in {"true", "false"} else "text"
         return cls(name, cells, kind, numbers, strange, example)
 
     def texts(self) -> pa.DictionaryArray:
         """Return the cells as coded text."""
-        if pa.types.is_dictionary(self.cells.type):
-            return self.cells
-        return self.cells.cast(pa.string()).dictionary_encode()
+        return encoded(self.cells)
 
     def codes(self) -> tuple[NDArray[np.int64], list[str]]:
         """Return a code per row, -1 where nothing stands, and the texts that they mean."""
-        coded = self.texts()
-        names = coded.dictionary.to_pylist()
-        codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-        for place, name in enumerate(names):
-            if not name:
-                codes[codes == place] = -1
-        return codes, names
+        names, places = distinct(self.texts())
+        codes = np.array([place if name else -1 for place, name in enumerate(names)], np.int64)
+        return codes[places], names[:-1]
 
     def distinct(self) -> set[float]:
         """Return the different finite numbers."""

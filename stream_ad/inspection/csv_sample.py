@@ -16,6 +16,8 @@ from stream_ad.inspection.names import listed
 from stream_ad.inspection.pieces import read_pieces
 from stream_ad.inspection.sample import Sample
 
+_GLANCE_BYTES = 200_000
+
 
 def sample_csv(path: Path, rows: int) -> Sample:
     """Read the head of a CSV file and some blocks after it, all cells as text.
@@ -36,7 +38,9 @@ def sample_csv(path: Path, rows: int) -> Sample:
     line, body = _split_header(path, pieces.blocks[0])
     notes: list[str] = []
     texts = [_text(block, notes) for block in (body, *pieces.blocks[1:])]
-    first = [row for row in texts[0][:200_000].decode().splitlines() if row.strip()]
+    # the cut may lie within a character
+    glance = texts[0][:_GLANCE_BYTES].decode(errors="replace")
+    first = [row for row in glance.splitlines() if row.strip()]
     delimiter = find_delimiter(path, [line, *first])
     header = cells(line, delimiter)
     tables = [_parse(text, len(header), delimiter) for text in texts if text.strip()]

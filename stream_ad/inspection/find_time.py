@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -94,7 +95,7 @@ def _order(column: Column, time_zone: str | None) -> tuple[int, int] | None:
     place = rank(column.name, TIME)
     if place is None and column.kind == "number" and not _may_be_epoch(column):
         return None
-    glance = Column(column.name, column.cells[:_GLANCE], column.kind, column.numbers[:_GLANCE])
+    glance = replace(column, cells=column.cells[:_GLANCE], numbers=column.numbers[:_GLANCE])
     if column.kind == "number" and not np.isfinite(glance.numbers).any():
         return None
     spelling = spell(glance, time_zone)
@@ -146,8 +147,6 @@ def _reason(columns: Mapping[str, Column]) -> str:
     if named:
         first = _first(columns[named[0]])
         hint = f"; {named[0]!r} is named like one but does not read as times, it holds {first}"
-        if "," in first and columns[named[0]].kind == "number":
-            hint += ": numbers of time need a decimal point"
     return f"no column of times among {listed(columns, 20)}{hint}"
 
 

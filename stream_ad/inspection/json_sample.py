@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
-from pydantic_core import from_json
 
 from stream_ad.errors import InputError
 from stream_ad.inspection.pieces import read_pieces
 from stream_ad.inspection.sample import Sample
+from stream_ad.transport.json_text import loads
 
 _DEEPEST = 5
 _KEPT = 2_000
@@ -58,12 +57,9 @@ def sample_json(path: Path, rows: int) -> Sample:
 def _records(piece: bytes) -> Iterator[dict[str, Any]]:
     for line in piece.splitlines():
         try:
-            record = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            try:
-                record = from_json(line, allow_inf_nan=True)
-            except ValueError:
-                continue
+            record = loads(line)
+        except ValueError:
+            continue
         if isinstance(record, dict):
             yield record
 

@@ -79,6 +79,8 @@ def inspect(
     """
     parse_config({"input": {"time_zone": time_zone}})
     asked = Asked(time_column, machine_column, label_column, time_zone)
+    if time_column is not None and time_column == machine_column:
+        raise InputError(f"{path}: --time-column and --machine-column both name {time_column!r}")
     read = _SAMPLERS[kind_of(path)]
     sample = read(path, HEAD_ROWS)
     if are_windows(sample):
@@ -116,8 +118,21 @@ def _inspect(path: Path, sample: Sample, roles: Roles, asked: Asked) -> Inspecti
         limits=limits.value,
         why=settings.why | windows.why | limits.why,
         label_columns=roles.labels,
-        notes=[*sample.notes, *roles.notes, *settings.notes, *sensors.notes, *windows.notes],
+        notes=[
+            *sample.notes,
+            *roles.notes,
+            *_label_notes(roles.labels),
+            *settings.notes,
+            *sensors.notes,
+            *windows.notes,
+        ],
     )
+
+
+def _label_notes(labels: list[str]) -> list[str]:
+    if not labels:
+        return []
+    return [f"taken for labels by their names, not watched as sensors: {listed(labels)}"]
 
 
 def _rows(roles: Roles, sample: Sample) -> tuple[Rows, NDArray[np.bool_]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from stream_ad.transport import fields
+
 TIME = (
     *("time", "timestamp", "datetime", "eventtime", "ts", "zeitstempel", "zeitpunkt"),
     *("measuredat", "recordedat", "createdat", "sourcetimestamp", "servertimestamp"),
@@ -97,6 +99,4 @@ def listed(names: Iterable[str], most: int = 5) -> str:
     >>> listed(["a", "b", "c"], most=2)
     '`a`, `b` and 1 more'
     """
-    names = list(names)
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(f"`{name}`" for name in names[:most]) + more
+    return fields.listed((f"`{name}`" for name in names), most)

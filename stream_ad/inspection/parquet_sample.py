@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from stream_ad.errors import InputError
 from stream_ad.inspection.pieces import BLOCK_ROWS, BLOCKS
 from stream_ad.inspection.sample import Sample
+from stream_ad.transport.lines import reading
 from stream_ad.transport.tables import plain
 
 _CELLS = 1 << 22
@@ -31,16 +32,12 @@ def sample_parquet(path: Path, rows: int) -> Sample:
     InputError
         For a file that is no Parquet file, or has no row.
     """
-    try:
-        with pq.ParquetFile(path) as file:
-            total, names = file.metadata.num_rows, file.schema_arrow.names
-            if not total:
-                raise InputError(f"{path}: the file has columns but no row")
-            rows = min(rows, max(500, _CELLS // max(len(names), 1)))
-            tables = list(_tables(file, rows))
-    except (OSError, pa.ArrowException) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise InputError(f"{path}: cannot be read as Parquet ({reason})") from error
+    with reading(path), pq.ParquetFile(path) as file:
+        total, names = file.metadata.num_rows, file.schema_arrow.names
+        if not total:
+            raise InputError(f"{path}: the file has columns but no row")
+        rows = min(rows, max(500, _CELLS // max(len(names), 1)))
+        tables = list(_tables(file, rows))
     joined = pa.concat_tables(tables)
     sizes = [table.num_rows for table in tables]
     return Sample(

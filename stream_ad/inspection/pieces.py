@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from stream_ad.errors import InputError
-from stream_ad.transport.lines import BOM, WIDE_BOMS
+from stream_ad.transport.lines import is_packed, reading, without_mark
 
 BLOCKS = 4
 BLOCK_ROWS = 2_000
@@ -52,25 +51,20 @@ def read_pieces(path: Path, rows: int) -> Pieces:
     InputError
         For a file that cannot be read, is damaged, or is UTF-16.
     """
-    try:
-        if path.suffix == ".gz":
-            with path.open("rb") as packed:
-                with gzip.open(packed) as stream:
-                    head, complete = _head(cast(BinaryIO, stream), rows)
-                share = packed.tell() / path.stat().st_size
-            pieces = Pieces([head], _lines([head]) / max(share, 1e-9), complete)
-        else:
-            with path.open("rb") as stream:
-                pieces = _plain(stream, path.stat().st_size, rows)
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{path}: cannot be read ({reason})") from error
-    if pieces.blocks[0].startswith(WIDE_BOMS):
-        raise InputError(f"{path}: the text is UTF-16; save it as UTF-8")
-    pieces.blocks[0] = pieces.blocks[0].removeprefix(BOM)
+    with reading(path), path.open("rb") as stream:
+        read = _packed if is_packed(path) else _plain
+        pieces = read(stream, path.stat().st_size, rows)
+    pieces.blocks[0] = without_mark(path, pieces.blocks[0])
     if not pieces.blocks[0].strip():
         raise InputError(f"{path}: the file is empty")
     return pieces
+
+
+def _packed(stream: BinaryIO, size: int, rows: int) -> Pieces:
+    with gzip.open(stream) as text:
+        head, complete = _head(cast(BinaryIO, text), rows)
+    share = stream.tell() / size
+    return Pieces([head], _lines([head]) / max(share, 1e-9), complete)
 
 
 def _plain(stream: BinaryIO, size: int, rows: int) -> Pieces:

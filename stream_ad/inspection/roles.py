@@ -66,7 +66,7 @@ def find_roles(path: Path, sample: Sample, asked: Asked) -> Roles:
         for name, cells in sample.columns.items()
         if not name.startswith("$")  # a field of the config may not begin so
     }
-    labels = _labels(path, columns, asked)
+    labels = label_columns(path, columns, asked)
     rest = {name: column for name, column in columns.items() if name not in labels}
     time, spelling, others = find_time(path, rest, asked.time_column, asked.time_zone)
     notes = [spelling.doubt] if spelling.doubt else []
@@ -88,7 +88,14 @@ def find_roles(path: Path, sample: Sample, asked: Asked) -> Roles:
     return Roles(time, spelling, machine, why, labels, long, quality, rest, notes)
 
 
-def _labels(path: Path, columns: dict[str, Column], asked: Asked) -> list[str]:
+def label_columns(path: Path, columns: dict[str, Column], asked: Asked) -> list[str]:
+    """Return the columns of labels, the asked one first.
+
+    Raises
+    ------
+    InputError
+        Where the asked one is not there.
+    """
     taken = {asked.time_column, asked.machine_column}
     found = [name for name in find_labels(columns) if name not in taken]
     if asked.label_column is not None:

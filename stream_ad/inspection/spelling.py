@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from stream_ad.config import InputConfig
+from stream_ad.config import CsvConfig, InputConfig
 from stream_ad.inspection.cells import Column
 from stream_ad.inspection.names import plain
 from stream_ad.transport.times import NAT, TimeReader
@@ -105,7 +105,7 @@ def spell(column: Column, time_zone: str | None = None) -> Spelling | None:
     if column.kind == "time":
         if not any(test(column.cells.type) for test in (pa.types.is_timestamp, pa.types.is_date)):
             return None
-        time = _read(column.cells, time_zone)
+        time = _read(column.cells, time_zone=time_zone)
         naive = not getattr(column.cells.type, "tz", None)
         return Spelling(time, "timestamps of the file", naive=naive)
     texts = None if _is_number(column.cells) else pc.utf8_trim_whitespace(column.cells)
@@ -120,11 +120,8 @@ def _is_number(cells: pa.Array) -> bool:
     return any(test(kind) for test in tests)
 
 
-def _read(
-    cells: pa.Array, zone: str | None, unit: Unit = "ms", pattern: str | None = None
-) -> NDArray[np.int64]:
-    config = InputConfig(time_zone=zone, time_unit=unit, time_format=pattern)
-    return TimeReader(config).column(cells, Counter())
+def _read(cells: pa.Array, **settings: Any) -> NDArray[np.int64]:
+    return TimeReader(InputConfig(**settings)).column(cells, Counter())
 
 
 def _readable(time: NDArray[np.int64]) -> float:
@@ -146,7 +143,8 @@ def _epoch(column: Column, zone: str | None) -> Spelling | None:
         )
     else:
         unit = "s" if size < 1e11 else "ms" if size < 1e14 else "us" if size < 1e17 else "ns"
-    time = _read(column.cells, zone, _UNITS[unit])
+    dialect = CsvConfig(delimiter=";", decimal=column.decimal)
+    time = _read(column.cells, time_zone=zone, time_unit=_UNITS[unit], csv=dialect)
     if _readable(time) < _READABLE:
         return None
     return Spelling(time, f"epoch numbers around {size:.3g}", unit=_UNITS[unit], doubt=doubt)
@@ -154,14 +152,14 @@ def _epoch(column: Column, zone: str | None) -> Spelling | None:
 
 def _text(texts: pa.Array, zone: str | None, *, packed: bool = False) -> Spelling | None:
     if not packed:
-        time = _read(texts, zone)
+        time = _read(texts, time_zone=zone)
         if _readable(time) >= _READABLE:
             zoned = pc.mean(pc.match_substring_regex(texts, _HAS_ZONE).cast(pa.int8())).as_py()
             return Spelling(time, "ISO 8601 / RFC 3339 text", naive=(zoned or 0) < 0.5)
     patterns = _patterns(texts, packed)
     if not patterns:
         return None
-    read = [(_read(texts, zone, pattern=pattern), pattern) for pattern in patterns]
+    read = [(_read(texts, time_zone=zone, time_format=pattern), pattern) for pattern in patterns]
     read = [found for found in read if _readable(found[0]) >= _READABLE]
     if not read:
         return None

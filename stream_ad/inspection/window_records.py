@@ -15,15 +15,15 @@ from stream_ad.inspection.cells import Column
 from stream_ad.inspection.describe import NAIVE
 from stream_ad.inspection.find_machine import find_machine
 from stream_ad.inspection.find_time import asked_column
-from stream_ad.inspection.marks import find_labels
+from stream_ad.inspection.names import listed
 from stream_ad.inspection.nice import number
 from stream_ad.inspection.result import Inspection
-from stream_ad.inspection.roles import Asked
+from stream_ad.inspection.roles import Asked, label_columns
 from stream_ad.inspection.sample import Sample
 from stream_ad.inspection.spelling import Spelling, spell
 from stream_ad.windows.spec import NS
 
-_STARTS = ("start", "window_start", "time", "timestamp", "ts")
+_STARTS = ("start", "window_start", "timestamp", "ts")
 
 
 def are_windows(sample: Sample) -> bool:
@@ -40,11 +40,11 @@ def inspect_windows(path: Path, sample: Sample, asked: Asked) -> Inspection:
     Raises
     ------
     InputError
-        Where the records have no start or no period.
+        Where the records have no start or no period, or lack an asked field.
     """
     columns = {name: Column.of(name, cells) for name, cells in sample.columns.items()}
     start, spelling = _start(path, columns, asked.time_column, asked.time_zone)
-    labels = find_labels(columns)
+    labels = label_columns(path, columns, asked)
     marks = {start.name, "period_s", "sensors", "values", "mask", *labels}
     others = {name: column for name, column in columns.items() if name not in marks}
     if asked.machine_column is None:
@@ -99,9 +99,12 @@ def _start(
         _STARTS if asked is None else (asked_column(path, columns, asked, "--time-column").name,)
     )
     for name in names:
-        if name in columns and (spelling := spell(columns[name], zone)):
+        # in a config of windows the time named `time` stands for `start`
+        usable = name in columns and name != FieldsConfig().time
+        if usable and (spelling := spell(columns[name], zone)):
             return columns[name], spelling
-    raise InputError(f"{path}: the window records have no readable start; allowed are {names}")
+    allowed = f"{listed(_STARTS)}, or any name but `time` with --time-column"
+    raise InputError(f"{path}: the window records have no readable start; allowed is {allowed}")
 
 
 def _common(values: Iterable[Any]) -> Any:

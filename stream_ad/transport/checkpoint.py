@@ -14,7 +14,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from stream_ad.errors import StateError
-from stream_ad.transport.durable import Folder, writing
+from stream_ad.transport.durable import put
 
 NAME = "checkpoint.json"
 ADVICE = "use another folder, or delete checkpoint.json to start anew"
@@ -121,7 +121,7 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
         raise StateError(f"{path}: damaged ({error}); {ADVICE}") from error
 
 
-def write_checkpoint(folder: Folder, checkpoint: Checkpoint) -> None:
+def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Replace the checkpoint of a folder, all of it or nothing.
 
     Raises
@@ -129,7 +129,4 @@ def write_checkpoint(folder: Folder, checkpoint: Checkpoint) -> None:
     OutputError
         Where it cannot be written; the former one stays.
     """
-    temporary = folder.temporary(NAME)
-    with writing(folder.path / NAME):
-        temporary.write_bytes(checkpoint.to_json())
-    folder.put(NAME, temporary)
+    put(folder / NAME, checkpoint.to_json())

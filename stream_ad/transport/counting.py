@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
+
+from pyarrow import parquet
+
+from stream_ad.transport.lines import open_bytes, reading
 
 _BLOCK = 1 << 22
 
@@ -22,6 +25,11 @@ def count_rows(path: Path, kind: str) -> int:
         Exact for Parquet. Otherwise the lines without the header: line breaks inside
         quotes and blank lines count as well, so it may be a little too many.
 
+    Raises
+    ------
+    InputError
+        For a file that cannot be read or is damaged.
+
     Examples
     --------
     >>> import tempfile
@@ -31,12 +39,10 @@ def count_rows(path: Path, kind: str) -> int:
     ...     count_rows(file, "csv")
     2
     """
-    if kind == "parquet":
-        from pyarrow import parquet
-
-        return int(parquet.read_metadata(path).num_rows)
     lines, last = 0, b"\n"
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+    with reading(path), open_bytes(path) as file:
+        if kind == "parquet":
+            return int(parquet.read_metadata(file).num_rows)
         while block := file.read(_BLOCK):
             lines += block.count(b"\n")
             last = block[-1:]

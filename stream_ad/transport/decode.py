@@ -14,7 +14,7 @@ from stream_ad.config import InputConfig, LimitsConfig
 from stream_ad.records import LongRecord, ReadingRecord, WindowRecord
 from stream_ad.transport.base import Batch, DeadLetter
 from stream_ad.transport.cells import NUMBERS, number_rows, one_number, to_float32
-from stream_ad.transport.fields import ABSENT, Path, Rejected, brief
+from stream_ad.transport.fields import ABSENT, Path, Rejected, brief, time_field
 from stream_ad.transport.json_text import parse_object
 from stream_ad.transport.quality import GoodQuality
 from stream_ad.transport.tables import LONGEST_NAME, NAME_ALLOWED, ONE_MACHINE
@@ -60,9 +60,8 @@ class Decoder:
     def __init__(self, config: InputConfig, limits: LimitsConfig, spec: WindowSpec) -> None:
         self._format, self._limits, self._names = config.format, limits, spec.names
         fields = config.fields
-        time = "start" if config.format == "window" and fields.time == "time" else fields.time
         self._machine = None if fields.machine_id is None else Path(fields.machine_id)
-        self._time, self._values = Path(time), Path(fields.values)
+        self._time, self._values = Path(time_field(config)), Path(fields.values)
         self._sensor, self._value = Path(fields.sensor), Path(fields.value)
         self._quality = GoodQuality(config)
         self._code = None if self._quality.column is None else Path(self._quality.column)
@@ -70,13 +69,15 @@ class Decoder:
         self._window = WindowCells(spec)
         self._places = {name: place for place, name in enumerate(spec.names)}
 
-    def decode(self, records: Iterable[tuple[int, bytes]], position: int | None = None) -> Batch:
+    def decode(
+        self, records: Iterable[tuple[int, bytes | None]], position: int | None = None
+    ) -> Batch:
         """Return the batch of some records.
 
         Parameters
         ----------
-        records : iterable of (int, bytes)
-            Offset and value, offsets ascending.
+        records : iterable of (int, bytes or None)
+            Offset and value, offsets ascending; None where a message has no value.
         position : int, optional
             The position after them; by default the last offset + 1.
         """
@@ -87,7 +88,7 @@ class Decoder:
             try:
                 machine, time, cells = self._record(raw, counts)
             except Rejected as why:
-                dead.append(DeadLetter.of(offset, raw, why.error_class, str(why)))
+                dead.append(DeadLetter.of(offset, raw or b"", why.error_class, str(why)))
                 continue
             if cells is not None:
                 rows.append((machine, time, offset, cells))
@@ -108,8 +109,10 @@ class Decoder:
         return Readings(machine, time, values, offset)
 
     def _record(
-        self, raw: bytes, counts: Counter[str]
+        self, raw: bytes | None, counts: Counter[str]
     ) -> tuple[str, int, Cells | NDArray[np.float64] | None]:
+        if raw is None:
+            raise Rejected("NoValue", "record = None: allowed is a JSON object")
         tree = parse_object(raw, self._limits)
         machine, stamp = self._machine_of(tree), self._time.of(tree)
         time = self._times.one(stamp, counts)

@@ -32,6 +32,47 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
+def put(path: Path, data: bytes) -> None:
+    """Write a small file: all of it or nothing, even at power cut; a former one is replaced.
+
+    Raises
+    ------
+    OutputError
+        Where it cannot be written; the former one stays.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     put(Path(folder) / "a.json", b"{}")
+    ...     [file.name for file in Path(folder).iterdir()]
+    ['a.json']
+    """
+    temporary = _temporary(path)
+    with writing(path):
+        try:
+            temporary.write_bytes(data)
+            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                _rename(temporary, path, folder)
+            finally:
+                os.close(folder)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}{TEMPORARY}")
+
+
+def _rename(temporary: Path, path: Path, folder: int) -> None:
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    os.fsync(folder)
+
+
 class AppendFile:
     """A file that grows at its end; ``length`` counts what was written, durable or not.
 
@@ -125,15 +166,12 @@ class Folder:
 
     def temporary(self, name: str) -> Path:
         """Return the path of a file that the next run removes, should this one die."""
-        return self.path / f".{name}{TEMPORARY}"
+        return _temporary(self.path / name)
 
     def put(self, name: str, temporary: Path) -> None:
         """Give a complete temporary file its name: all of it or nothing, even at power cut."""
         with writing(self.path / name):
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-            temporary.replace(self.path / name)
-            os.fsync(self._handle)
+            _rename(temporary, self.path / name, self._handle)
 
     def close(self) -> None:
         """Let others write; safe to repeat."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
+
+from stream_ad.config import InputConfig
 
 ABSENT: Final = object()  # not there, as opposed to null
 
@@ -56,6 +59,31 @@ class Path:
 
     def __str__(self) -> str:
         return self.text
+
+
+def time_field(config: InputConfig) -> str:
+    """Return where a JSON record keeps its time: windows call it ``start`` unless told otherwise.
+
+    Examples
+    --------
+    >>> time_field(InputConfig(format="window")), time_field(InputConfig())
+    ('start', 'time')
+    """
+    own = config.fields.time
+    return "start" if config.format == "window" and own == "time" else own
+
+
+def listed(texts: Iterable[str], most: int) -> str:
+    """Return texts for a sentence: the first few, and how many more.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    texts = list(texts)
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more
 
 
 def brief(value: object, most: int = 100) -> str:

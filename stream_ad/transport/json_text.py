@@ -43,12 +43,34 @@ def parse_object(raw: bytes, limits: LimitsConfig) -> dict[str, Any]:
         message = f"brackets nested deeper than limits.nesting = {limits.nesting}"
         raise Rejected("NestedTooDeep", message)
     try:
-        tree = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        tree = _lenient(raw, error)
+        tree = loads(raw)
+    except ValueError as error:
+        raise Rejected("InvalidJson", f"no JSON in UTF-8: {error}") from None
     if type(tree) is not dict:
         raise Rejected("InvalidRecord", f"record = {brief(tree)}: allowed is a JSON object")
     return tree
+
+
+def loads(raw: bytes) -> Any:
+    """Parse JSON, also what strict JSON lacks: NaN, the infinities, numbers beyond float64.
+
+    Raises
+    ------
+    ValueError
+        For bytes that are no JSON in UTF-8.
+
+    Examples
+    --------
+    >>> loads(b'[1, -Infinity]')
+    [1, -inf]
+    """
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        try:
+            return from_json(raw, allow_inf_nan=True)
+        except ValueError:
+            raise error from None
 
 
 def _shallow(raw: bytes, limit: int) -> bool:
@@ -61,11 +83,3 @@ def _shallow(raw: bytes, limit: int) -> bool:
     brackets = np.frombuffer(marks, np.uint8)
     steps = np.where((brackets == ord("[")) | (brackets == ord("{")), 1, -1)
     return int(np.cumsum(steps).max(initial=0)) <= limit
-
-
-def _lenient(raw: bytes, error: orjson.JSONDecodeError) -> Any:
-    """Parse what strict JSON does not know: NaN, the infinities, numbers beyond float64."""
-    try:
-        return from_json(raw, allow_inf_nan=True)
-    except ValueError:
-        raise Rejected("InvalidJson", f"no JSON in UTF-8: {error}") from None

@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from stream_ad.config import Config, InputConfig
 from stream_ad.errors import InputError
 from stream_ad.transport import fields
+from stream_ad.transport.distinct import distinct
 from stream_ad.transport.files import kind_of, open_table
 from stream_ad.transport.json_lines import record_blocks
+from stream_ad.transport.json_text import loads
 from stream_ad.transport.layout import Layout
 from stream_ad.transport.lines import LongLine
 from stream_ad.transport.tables import ONE_MACHINE, name_codes, plain
@@ -70,6 +71,20 @@ def read_labels(path: Path, config: Config, column: str) -> Labels:
     )
 
 
+def check_labels(path: Path, config: Config, column: str) -> None:
+    """Read the first labels of a file, so that a wrong name is told before the work.
+
+    Raises
+    ------
+    InputError
+        As `read_labels`.
+    """
+    chunks = _json_chunks if kind_of(path) == "json" else _table_chunks
+    for part in chunks(path, config, column):
+        _chunk(*part, config.input, path, column)
+        return
+
+
 def is_anomaly(label: object) -> bool | None:
     """Return whether a label says anomaly; None where it says neither.
 
@@ -101,16 +116,13 @@ def _chunk(  # noqa: PLR0917 (three columns, then what reads them)
     if machine is not None:
         names, valid, codes = name_codes(plain(machine))
         machines, good = np.array(names, object)[codes], good & valid[codes]
-    coded = plain(label)
-    coded = coded if pa.types.is_dictionary(coded.type) else coded.dictionary_encode()
-    words = [*coded.dictionary.to_pylist(), None]
+    words, places = distinct(plain(label))
     meanings = [is_anomaly(word) for word in words]
     if None in meanings:
         value = fields.brief(words[meanings.index(None)])
         allowed = "0, another number, true, false, or a word such as normal, anomaly, fault"
         raise InputError(f"{path}: {column} = {value}: allowed is {allowed}")
-    rows = coded.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False)
-    return machines[good], times[good], np.array(meanings, np.int8)[rows][good]
+    return machines[good], times[good], np.array(meanings, np.int8)[places][good]
 
 
 def _table_chunks(
@@ -129,8 +141,8 @@ def _json_chunks(
     path: Path, config: Config, column: str
 ) -> Iterator[tuple[pa.Array | None, pa.Array, pa.Array]]:
     own = config.input.fields
-    time = "start" if config.input.format == "window" and own.time == "time" else own.time
-    wanted = [fields.Path(name) for name in (own.machine_id or "", time, column)]
+    names = (own.machine_id or "", fields.time_field(config.input), column)
+    wanted = [fields.Path(name) for name in names]
     found = False
     for block in record_blocks(path, config.limits.record_bytes):
         rows = [] if isinstance(block, LongLine) else [_parts(line, wanted) for line in block]
@@ -147,8 +159,8 @@ def _json_chunks(
 
 def _parts(line: bytes, wanted: list[fields.Path]) -> list[object]:
     try:
-        tree = orjson.loads(line)
-    except orjson.JSONDecodeError:
+        tree = loads(line)
+    except ValueError:
         tree = None
     return [path.of(tree) if type(tree) is dict else fields.ABSENT for path in wanted]
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from stream_ad.config import InputConfig
 from stream_ad.errors import ConfigError, InputError
+from stream_ad.transport.fields import listed
 from stream_ad.transport.quality import GoodQuality
 
 Role = Literal["name", "time", "number", "text"]
+_SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Layout:
     roles: Mapping[str, Role]
 
     @classmethod
-    def of(cls, config: InputConfig, sensors: Sequence[str], extra: str | None = None) -> Layout:
+    def of(cls, config: InputConfig, sensors: Sequence[str]) -> Layout:
         """Return the columns that ``input`` and the sensors ask for."""
         fields = config.fields
         roles: dict[str, Role] = {}
@@ -45,8 +47,6 @@ class Layout:
         quality = GoodQuality(config).column
         if quality is not None:
             roles[quality] = "text"
-        if extra is not None:
-            roles.setdefault(extra, "text")
         return cls(roles)
 
     def check(self, source: object, there: Sequence[str]) -> None:
@@ -57,8 +57,8 @@ class Layout:
         absent = [name for name in self.roles if name not in there]
         if absent:
             raise InputError(
-                f"{source}: no column {_listed(map(repr, absent))}; the file has"
-                f" {_listed(there)}{self._hint(absent, there)}"
+                f"{source}: no column {listed(map(repr, absent), _SHOWN)}; the file has"
+                f" {listed(there, _SHOWN)}{self._hint(absent, there)}"
             )
 
     def _hint(self, absent: Sequence[str], there: Sequence[str]) -> str:
@@ -67,13 +67,7 @@ class Layout:
             return f"; did you mean input.csv.delimiter: {signs[0]!r}?"
         near = {name: difflib.get_close_matches(name, there, n=1) for name in absent}
         hints = [f"{name!r} -> {names[0]!r}" for name, names in near.items() if names]
-        hint = f"; did you mean {_listed(hints)}?" if hints else ""
+        hint = f"; did you mean {listed(hints, _SHOWN)}?" if hints else ""
         if any(self.roles[name] == "name" for name in absent):
             hint += "; input.fields.machine_id: null stands for one machine without a column"
         return hint
-
-
-def _listed(names: Iterable[str], most: int = 40) -> str:
-    names = list(names)
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -16,9 +16,9 @@ import pyarrow as pa
 from stream_ad.errors import InputError
 from stream_ad.transport.base import DEAD_LETTER_BYTES, DeadLetter
 
-BLOCK_BYTES = 1 << 21
-BOM = b"\xef\xbb\xbf"
-WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
+BLOCK_BYTES = 1 << 22
+_MARK = b"\xef\xbb\xbf"
+_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +72,31 @@ def read_blocks(
     InputError
         For a file that cannot be read, is damaged, or is not UTF-8 but UTF-16.
     """
-    with reading(path), _open(path) as stream:
-        first = stream.read(size)
-        if first.startswith(WIDE_BOMS):
-            raise InputError(f"{path}: the text is UTF-16; save it as UTF-8")
-        yield from _blocks(stream, first.removeprefix(BOM), longest, quotes, size)
+    with reading(path), open_bytes(path) as stream:
+        yield from _blocks(stream, without_mark(path, stream.read(size)), longest, quotes, size)
 
 
-def _open(path: Path) -> BinaryIO:
-    if path.suffix == ".gz":
-        return cast(BinaryIO, gzip.open(path))
-    return path.open("rb")
+def is_packed(path: Path) -> bool:
+    """Return whether a file is compressed, by its name."""
+    return path.suffix.lower() == ".gz"
+
+
+def open_bytes(path: Path) -> BinaryIO:
+    """Open a file, plain or compressed."""
+    return cast(BinaryIO, gzip.open(path)) if is_packed(path) else path.open("rb")
+
+
+def without_mark(path: Path, head: bytes) -> bytes:
+    """Return the beginning of a text without its byte order mark.
+
+    Raises
+    ------
+    InputError
+        For UTF-16.
+    """
+    if head.startswith(_WIDE_MARKS):
+        raise InputError(f"{path}: the text is UTF-16; save it as UTF-8")
+    return head.removeprefix(_MARK)
 
 
 def _blocks(

@@ -66,18 +66,6 @@ class ParquetTable:
         return pq.ParquetFile(self._path, buffer_size=_READ_AHEAD, pre_buffer=False)
 
 
-def column_names(path: Path) -> list[str]:
-    """Return the column names of a Parquet file.
-
-    Raises
-    ------
-    InputError
-        For a file that is no Parquet file.
-    """
-    with reading(path), pq.ParquetFile(path) as file:
-        return list(file.schema_arrow.names)
-
-
 def _groups_from(file: pq.ParquetFile, position: int) -> tuple[list[int], int]:
     """Return the row groups from the one on that holds the position, and its first row."""
     before, groups = 0, list(range(file.metadata.num_row_groups))

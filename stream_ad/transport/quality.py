@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from stream_ad.config import InputConfig
+from stream_ad.transport.distinct import distinct
 
 
 class GoodQuality:
@@ -42,11 +43,9 @@ class GoodQuality:
 
     def bad_rows(self, column: pa.Array, counts: Counter[str]) -> NDArray[np.bool_]:
         """Return which rows of a column of codes are bad, counted."""
-        coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-        codes = [*coded.dictionary.to_pylist(), None]
+        codes, places = distinct(column)
         bad = np.array([not self.is_good(code) for code in codes], bool)
-        rows = coded.indices.fill_null(len(codes) - 1).to_numpy(zero_copy_only=False)
-        marked: NDArray[np.bool_] = bad[rows]
+        marked: NDArray[np.bool_] = bad[places]
         if marked.any():
             counts["bad_quality"] += int(marked.sum())
         return marked

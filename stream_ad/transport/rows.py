@@ -5,18 +5,16 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import fields
-from datetime import date
 from functools import lru_cache
 
 import orjson
 
 from stream_ad.records import IncidentEvent
 from stream_ad.transport.base import DeadLetter, ScoreRow
-from stream_ad.windows.spec import NS
+from stream_ad.windows.spec import rfc3339
 
 COLUMNS = tuple(field.name for field in fields(ScoreRow))
 SCORES_HEAD = ",".join(COLUMNS).encode() + b"\n"
-_EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 
 def score_lines(rows: Iterable[ScoreRow]) -> bytes:
@@ -33,7 +31,7 @@ def score_lines(rows: Iterable[ScoreRow]) -> bytes:
     """
     return "".join(
         [
-            f"{csv_cell(r.machine_id)},{time_text(r.window_start)},{time_text(r.window_end)},"
+            f"{csv_cell(r.machine_id)},{rfc3339(r.window_start)},{rfc3339(r.window_end)},"
             f"{r.score},{r.p_value},{r.alarm:d},{r.static_score},{r.raw_score},"
             f"{r.incident_id or ''},{r.model_version}\n"
             for r in rows
@@ -85,25 +83,3 @@ def csv_cell(text: str) -> str:
     if not text or any(sign in text for sign in ',"\r\n') or text != text.strip():
         return '"' + text.replace('"', '""') + '"'
     return text
-
-
-@lru_cache(maxsize=65_536)
-def time_text(ns: int) -> str:
-    """Return the same as ``windows.spec.rfc3339``, several times as fast.
-
-    Examples
-    --------
-    >>> time_text(1_700_000_000_500_000_000)
-    '2023-11-14T22:13:20.5Z'
-    """
-    seconds, rest = divmod(ns, NS)
-    days, seconds = divmod(seconds, 86_400)
-    minutes, second = divmod(seconds, 60)
-    hour, minute = divmod(minutes, 60)
-    text = f"{_day_text(days)}T{hour:02d}:{minute:02d}:{second:02d}"
-    return f"{text}.{rest:09d}".rstrip("0") + "Z" if rest else f"{text}Z"
-
-
-@lru_cache(maxsize=4096)
-def _day_text(days: int) -> str:
-    return date.fromordinal(_EPOCH_DAY + int(days)).isoformat()

@@ -26,7 +26,7 @@ from stream_ad.transport.rows import (
     incident_lines,
     score_lines,
 )
-from stream_ad.transport.sorting import alert_key, score_key, sort_file
+from stream_ad.transport.sorting import alert_key, csv_records, score_key, sort_file
 
 SCORES, ALERTS, DEAD_LETTERS = "scores.csv", "alerts.jsonl", "dead_letters.jsonl"
 _HEADS = {SCORES: SCORES_HEAD, ALERTS: b"", DEAD_LETTERS: b""}
@@ -156,10 +156,10 @@ class FileSink:
         lengths = self._lengths()
         for file in self._files.values():
             file.close()
-        sort_file(self._folder, SCORES, score_key, head=1)
+        sort_file(self._folder, SCORES, score_key, records=csv_records, head=1)
         sort_file(self._folder, ALERTS, alert_key)
         done = Checkpoint(self._run, self._position, lengths, {}, self.extra, finished=True)
-        write_checkpoint(self._folder, done)
+        write_checkpoint(self._folder.path, done)
         self.abort()
 
     def close(self) -> None:
@@ -217,7 +217,7 @@ class FileSink:
         for file in self._files.values():
             file.sync()
         write_checkpoint(
-            self._folder,
+            self._folder.path,
             Checkpoint(self._run, self._position, self._lengths(), self._states, self.extra),
         )
         self._unsaved = False

@@ -6,7 +6,7 @@ import csv
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,12 +15,19 @@ import orjson
 from stream_ad.transport.durable import Folder, writing
 
 Key = Callable[[bytes], Any]
+Split = Callable[[BinaryIO], Iterator[bytes]]
 RUN_BYTES = 16 << 20
 _MOST_RUNS = 64  # open at once
 
 
 def sort_file(
-    folder: Folder, name: str, key: Key, head: int = 0, run_bytes: int = RUN_BYTES
+    folder: Folder,
+    name: str,
+    key: Key,
+    *,
+    records: Split = iter,
+    head: int = 0,
+    run_bytes: int = RUN_BYTES,
 ) -> None:
     """Sort the records of a file by a key, keeping the order of equal ones.
 
@@ -31,9 +38,11 @@ def sort_file(
     ----------
     folder : Folder
     name : str
-        File of records that end with a newline outside of double quotes.
+        File of records that end with a newline.
     key : callable
         From a record's bytes.
+    records : callable
+        How the open file divides into records: lines, or `csv_records`.
     head : int
         Records at the beginning that stay there.
     run_bytes : int
@@ -46,16 +55,17 @@ def sort_file(
     """
     path = folder.path / name
     with writing(path), path.open("rb") as file:
-        if _is_sorted(key(record) for record in _body(file, head)):
+        if _is_sorted(key(record) for record in islice(records(file), head, None)):
             return
         file.seek(0)
-        heading = [record for _, record in zip(range(head), _records(file), strict=False)]
+        found = records(file)
+        heading = list(islice(found, head))
         numbered = (folder.temporary(f"{name}.{number}") for number in count())
-        runs = _write_runs(numbered, _records(file), key, run_bytes)
+        runs = _write_runs(numbered, found, key, run_bytes)
         while len(runs) > _MOST_RUNS:
             groups = [runs[first : first + _MOST_RUNS] for first in range(0, len(runs), _MOST_RUNS)]
-            runs = [_merge(group, key, [], next(numbered)) for group in groups]
-        complete = _merge(runs, key, heading, next(numbered))
+            runs = [_merge(group, key, records, [], next(numbered)) for group in groups]
+        complete = _merge(runs, key, records, heading, next(numbered))
     folder.put(name, complete)
 
 
@@ -85,7 +95,7 @@ def _sortable(time: bytes) -> bytes:
     return time.removesuffix(b"Z")
 
 
-def _records(file: BinaryIO) -> Iterator[bytes]:
+def csv_records(file: BinaryIO) -> Iterator[bytes]:
     """Yield lines, joined where a newline stands in quotes."""
     parts: list[bytes] = []
     odd = False
@@ -95,12 +105,6 @@ def _records(file: BinaryIO) -> Iterator[bytes]:
         if not odd:
             yield b"".join(parts)
             parts.clear()
-
-
-def _body(file: BinaryIO, head: int) -> Iterator[bytes]:
-    for place, record in enumerate(_records(file)):
-        if place >= head:
-            yield record
 
 
 def _is_sorted(keys: Iterator[Any]) -> bool:
@@ -137,11 +141,11 @@ def _write_runs(
     return runs
 
 
-def _merge(runs: list[Path], key: Key, heading: list[bytes], target: Path) -> Path:
+def _merge(runs: list[Path], key: Key, records: Split, heading: list[bytes], target: Path) -> Path:
     with ExitStack() as stack, target.open("wb") as out:
         out.writelines(heading)
         files = [stack.enter_context(run.open("rb")) for run in runs]
-        streams: list[Iterator[bytes]] = [_records(file) for file in files]
+        streams: list[Iterator[bytes]] = [records(file) for file in files]
         merged: Iterator[bytes] = heapq.merge(*streams, key=key)
         out.writelines(merged)
     for run in runs:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from stream_ad.config import InputConfig
 from stream_ad.transport.base import Batch, DeadLetter
 from stream_ad.transport.cells import number_column, to_float32
+from stream_ad.transport.distinct import distinct
 from stream_ad.transport.fields import brief
 from stream_ad.transport.layout import Layout
 from stream_ad.transport.quality import GoodQuality
@@ -174,9 +175,7 @@ def name_codes(
     column: pa.Array,
 ) -> tuple[list[str | None], NDArray[np.bool_], NDArray[np.intp]]:
     """Return the distinct names in a column, which of them are valid, and each row's place."""
-    coded = encoded(column)
-    names = [*coded.dictionary.to_pylist(), None]
+    names, places = distinct(encoded(column))
     # U+FFFD stands where the bytes were no UTF-8
     valid = [bool(n) and len(n) <= LONGEST_NAME and "\ufffd" not in n for n in names]
-    codes = coded.indices.fill_null(len(names) - 1).to_numpy(zero_copy_only=False)
-    return names, np.array(valid, bool), codes.astype(np.intp, copy=False)
+    return names, np.array(valid, bool), places

@@ -8,7 +8,8 @@ what stands in the record              how it reads
 the same without a zone                local time of ``input.time_zone``; without that setting
                                        UTC, counted as ``naive_time_as_utc``
 whole number, or text of one           epoch in ``input.time_unit``
-number with decimals, or text of one   likewise, rounded to the microsecond (a float has no more)
+number with decimals, or text of one   likewise, rounded to the microsecond (a float has no more);
+                                       in a column of text with the sign of ``csv.decimal``
 text, with ``input.time_format``       that pattern of ``datetime.strptime``, and nothing else
 =====================================  ====================================================
 
@@ -30,6 +31,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stream_ad.config import InputConfig
+from stream_ad.transport.distinct import distinct
 from stream_ad.transport.local_time import offset_ns, offsets_ns
 from stream_ad.transport.time_pattern import TimePattern
 
@@ -51,6 +53,7 @@ _ISO = re.compile(
 )
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_COMMA = r"^(\s*[+-]?[0-9]*),([0-9]*(?:[eE][+-]?[0-9]+)?\s*)$"  # in a number, not in a date
 _ZONED_END = re.compile(r".*:.*(?:[Zz]|[+-][0-9]{2}:?(?:[0-9]{2})?)")
 
 
@@ -60,7 +63,7 @@ class TimeReader:
     Parameters
     ----------
     config : InputConfig
-        ``time_unit``, ``time_zone`` and ``time_format`` are used.
+        ``time_unit``, ``time_zone``, ``time_format`` and ``csv.decimal`` are used.
 
     Raises
     ------
@@ -80,6 +83,7 @@ class TimeReader:
     def __init__(self, config: InputConfig) -> None:
         self._unit = UNIT_NS[config.time_unit]
         self._zone = None if config.time_zone is None else ZoneInfo(config.time_zone)
+        self._comma = config.csv.decimal == ","
         self._pattern = None if config.time_format is None else TimePattern(config.time_format)
 
     def one(self, value: object, counts: Counter[str]) -> int:
@@ -167,21 +171,22 @@ class TimeReader:
         return _masked(times, good & (times >= _FIRST) & (times < _AFTER))
 
     def _texts(self, values: pa.Array, counts: Counter[str]) -> NDArray[np.int64]:
+        if self._comma and self._pattern is None:
+            values = pc.replace_substring_regex(values, _COMMA, r"\1.\2")
         alike = values if self._pattern is None else self._pattern.column(values)
         quick = None if alike is None else self._quick(alike, counts)
         if quick is not None:
             return quick
-        coded = values.dictionary_encode()
+        texts, places = distinct(values)
         seen: Counter[str] = Counter()
         read, naive = [], []
-        for text in coded.dictionary.to_pylist():
+        for text in texts:
             before = seen["naive_time_as_utc"]
             read.append(NAT if text is None else self._text(text, seen))
             naive.append(seen["naive_time_as_utc"] > before)
-        codes = coded.indices.fill_null(len(read)).to_numpy(zero_copy_only=False)
-        if rows := int(np.array([*naive, False])[codes].sum()):
+        if rows := int(np.array(naive)[places].sum()):
             counts["naive_time_as_utc"] += rows
-        times: NDArray[np.int64] = np.array([*read, NAT], np.int64)[codes]
+        times: NDArray[np.int64] = np.array(read, np.int64)[places]
         return times
 
     def _quick(self, values: pa.Array, counts: Counter[str]) -> NDArray[np.int64] | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import date
+from functools import lru_cache
 
 import numpy as np
 import orjson
@@ -15,7 +16,7 @@ from stream_ad.errors import ConfigError
 
 NS = 1_000_000_000
 NEVER = np.iinfo(np.int64).max // 4  # a span of time or slots that nothing exceeds
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,7 @@ def _ns(seconds: float) -> int:
     return round(min(seconds * NS, NEVER))
 
 
+@lru_cache(maxsize=65_536)  # windows of all machines end at the same times
 def rfc3339(ns: int) -> str:
     """Write a time as RFC 3339 in UTC, with as many decimals as it needs.
 
@@ -124,9 +126,17 @@ def rfc3339(ns: int) -> str:
     >>> rfc3339(1_700_000_000_500_000_000), rfc3339(0)
     ('2023-11-14T22:13:20.5Z', '1970-01-01T00:00:00Z')
     """
-    seconds, rest = divmod(int(ns), NS)
-    text = (EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+    seconds, rest = divmod(ns, NS)
+    days, seconds = divmod(seconds, 86_400)
+    minutes, second = divmod(seconds, 60)
+    hour, minute = divmod(minutes, 60)
+    text = f"{_day_text(days)}T{hour:02d}:{minute:02d}:{second:02d}"
     return f"{text}.{rest:09d}".rstrip("0") + "Z" if rest else f"{text}Z"
+
+
+@lru_cache(maxsize=4096)
+def _day_text(days: int) -> str:
+    return date.fromordinal(_EPOCH_DAY + int(days)).isoformat()
 
 
 def missing_share(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float64]:

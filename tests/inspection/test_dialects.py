@@ -99,6 +99,14 @@ def test_latin_1_cells_are_noted(tmp_path: Path) -> None:
     assert any("not UTF-8" in note for note in inspect(path).notes)
 
 
+@pytest.mark.parametrize("shift", [0, 1])
+def test_a_long_file_may_have_wide_characters_anywhere(tmp_path: Path, shift: int) -> None:
+    # a cut anywhere lies within a character, for one of the two shifts
+    remarks = ["x" * shift + "ä" * 1_000, *["ä" * 1_000] * (N - 1)]
+    path = csv(tmp_path / "a.csv", ["time", "temp", "remark"], [iso(N), temp(N), remarks])
+    assert names(path) == ["temp"]
+
+
 def test_utf_16_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="UTF-16"):
         inspect(plain(tmp_path / "a.csv", encoding="utf-16"))

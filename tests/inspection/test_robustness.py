@@ -13,6 +13,8 @@ from stream_ad.errors import InputError
 from stream_ad.inspection import inspect
 from stream_ad.inspection.csv_sample import sample_csv
 from stream_ad.inspection.json_sample import sample_json
+from stream_ad.transport.files import open_source
+from stream_ad.windows import Readings, WindowSpec
 from tests.inspection.files import csv, iso, jsonl, temp
 
 WRITES = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -132,10 +134,14 @@ def test_a_file_just_read_whole_is_counted_exactly(tmp_path: Path) -> None:
     assert not sample_csv(path, 499).complete
 
 
-def test_times_with_a_decimal_comma_are_refused_with_the_reason(tmp_path: Path) -> None:
+def test_seconds_with_a_decimal_comma_are_times(tmp_path: Path) -> None:
     seconds = [n / 100 for n in range(300)]
     path = csv(
         tmp_path / "a.csv", ["Time [s]", "x"], [seconds, temp(300)], delimiter=";", decimal=","
     )
-    with pytest.raises(InputError, match="decimal point"):
-        inspect(path)
+    config = inspect(path).config()
+    assert (config.input.fields.time, config.input.time_unit) == ("Time [s]", "s")
+    assert (config.windows.period_s, config.input.csv.decimal) == (0.01, ",")
+    (batch,) = open_source(path, config, WindowSpec.from_config(config.windows)).batches()
+    assert isinstance(batch.records, Readings)
+    assert batch.records.time.tolist() == [n * 10_000_000 for n in range(300)]

@@ -180,6 +180,28 @@ def test_window_records(tmp_path: Path) -> None:
     assert used(path, found) == 40
 
 
+def test_asked_columns_of_window_records(tmp_path: Path) -> None:
+    records = [window_record(t, 48) | {"trip": n > 30} for n, t in enumerate(iso(40))]
+    path = jsonl(tmp_path / "a.jsonl", records)
+    assert inspect(path, label_column="trip").label_columns == ["trip"]
+    with pytest.raises(InputError, match="--label-column 'nope': no such column"):
+        inspect(path, label_column="nope")
+
+
+def test_windows_whose_start_no_config_can_name_are_refused(tmp_path: Path) -> None:
+    records = [window_record(t, 48) for t in iso(40)]
+    path = jsonl(tmp_path / "a.jsonl", ({"time": r.pop("start")} | r for r in records))
+    for asked in (None, "time"):
+        with pytest.raises(InputError, match="no readable start; allowed is `start`"):
+            inspect(path, time_column=asked)
+
+
+def test_one_column_is_not_time_and_machine(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "a.jsonl", (window_record(t, 48) for t in iso(40)))
+    with pytest.raises(InputError, match="both name 'start'"):
+        inspect(path, time_column="start", machine_column="start")
+
+
 def test_parquet_with_timestamps_and_dictionaries(tmp_path: Path) -> None:
     columns = {
         "recorded": pa.array(times(N), pa.timestamp("us", "UTC")),

@@ -26,8 +26,8 @@ SECONDS = st.integers(1, 10**9).map(lambda micro: micro / 1e6)
 
 @given(
     names=st.lists(TEXT, min_size=1, max_size=40, unique=True),
-    machine=st.none() | FIELD,
-    time=FIELD,
+    parts=st.lists(FIELD, min_size=3, max_size=3, unique=True),
+    alone=st.booleans(),
     good=st.none() | st.lists(st.integers(0, 255) | TEXT, min_size=1, max_size=3),
     gap=st.none() | SECONDS | st.just(float("inf")),
     period=SECONDS,
@@ -37,8 +37,8 @@ SECONDS = st.integers(1, 10**9).map(lambda micro: micro / 1e6)
 )
 def test_whatever_the_names_the_yaml_says_the_same_config(
     names: list[str],
-    machine: str | None,
-    time: str,
+    parts: list[str],
+    alone: bool,
     good: list[int | str] | None,
     gap: float | None,
     period: float,
@@ -46,7 +46,10 @@ def test_whatever_the_names_the_yaml_says_the_same_config(
     pattern: str | None,
     notes: list[str],
 ) -> None:
-    fields = FieldsConfig(machine_id=machine, time=time, quality=time if good else None)
+    machine, time, quality = parts
+    fields = FieldsConfig(
+        machine_id=None if alone else machine, time=time, quality=quality if good else None
+    )
     own = InputConfig(
         fields=fields,
         time_format=pattern,

@@ -21,7 +21,7 @@ GOOD = {"machine_id": "m", "time": 5, "values": {"a": 1.5, "b": 2}}
 
 
 def decode(*records: object, config: Config = AB) -> Batch:
-    raws = [r if isinstance(r, bytes) else orjson.dumps(r) for r in records]
+    raws = [r if r is None or isinstance(r, bytes) else orjson.dumps(r) for r in records]
     return Decoder(config.input, config.limits, spec_of(config)).decode(enumerate(raws))
 
 
@@ -83,6 +83,7 @@ def test_whole_numbers_beyond_float64_are_infinite() -> None:
 @pytest.mark.parametrize(
     ("record", "error_class", "message"),
     [
+        (None, "NoValue", "record = None: allowed is a JSON object"),
         (b"", "InvalidJson", "no JSON in UTF-8"),
         (b"{", "InvalidJson", "no JSON in UTF-8"),
         (b'{"machine_id": "\xff", "time": 5, "values": {}}', "InvalidJson", "no JSON in UTF-8"),

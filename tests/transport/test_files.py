@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from stream_ad.errors import InputError
+from stream_ad.transport.counting import count_rows
 from stream_ad.transport.files import kind_of, open_source
 from tests.transport.recordings import (
     Row,
@@ -53,6 +54,36 @@ def test_compressed_files_read_like_plain_ones(
     packed = tmp_path / f"a{suffix}.gz"
     packed.write_bytes(gzip.compress(plain.read_bytes()))
     assert_same(read(packed, config_of()), read(plain, config_of()))
+
+
+def test_suffixes_may_be_in_capitals(tmp_path: Path) -> None:
+    plain, packed = write_csv(tmp_path / "a.csv", ROWS), tmp_path / "A.CSV.GZ"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    assert_same(read(packed, config_of()), read(plain, config_of()))
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [("a.csv", write_csv), ("a.jsonl", write_jsonl), ("a.parquet", write_parquet)],
+)
+def test_rows_are_counted_once(tmp_path: Path, name: str, write: Callable[..., Path]) -> None:
+    path, config = write(tmp_path / name, ROWS), config_of()
+    source = open_source(path, config, spec_of(config))
+    assert source.rows() == len(ROWS)
+    path.unlink()
+    assert source.rows() == len(ROWS)
+
+
+@pytest.mark.parametrize("suffix", [".csv.gz", ".jsonl.gz", ".parquet"])
+def test_counting_the_rows_of_a_cut_file_is_an_input_error(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".parquet":
+        write_parquet(path, ROWS)
+    else:
+        path.write_bytes(gzip.compress(b'{"a": 1}\n' * 1000))
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(InputError, match=r"a\..*: cannot be read"):
+        count_rows(path, kind_of(path))
 
 
 def test_identity_knows_content_size_and_nothing_else(tmp_path: Path) -> None:

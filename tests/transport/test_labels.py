@@ -11,7 +11,7 @@ import pytest
 
 from stream_ad.errors import InputError
 from stream_ad.transport.labels import is_anomaly, read_labels
-from tests.transport.recordings import config_of
+from tests.transport.recordings import config_of, read, readings
 
 CONFIG = config_of(time_unit="s")
 
@@ -83,6 +83,15 @@ def test_true_and_false_of_parquet(tmp_path: Path) -> None:
     columns = {"machine_id": ["m"] * 3, "time": [1, 2, 3], "fault": [True, False, None]}
     pq.write_table(pa.table(columns), path)
     assert read_labels(path, CONFIG, "fault")[2].tolist() == [1, 0, 0]
+
+
+def test_what_decodes_as_a_record_keeps_its_label(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    line = '{"machine_id": "m", "time": %d, "values": {"a": %s}, "fault": 1}\n'
+    cells = ("NaN", "1", "-Infinity", "1e999")
+    path.write_text("".join(line % found for found in enumerate(cells)))
+    assert len(readings(read(path, CONFIG))) == 4
+    assert read_labels(path, CONFIG, "fault")[2].tolist() == [1, 1, 1, 1]
 
 
 def test_broken_json_lines_and_one_machine_without_a_name(tmp_path: Path) -> None:

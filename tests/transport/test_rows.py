@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import base64
 
+import numpy as np
 import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_ad.transport.base import DeadLetter
-from stream_ad.transport.rows import dead_letter_lines, time_text
-from stream_ad.windows.spec import rfc3339
+from stream_ad.transport.base import DeadLetter, ScoreRow
+from stream_ad.transport.rows import dead_letter_lines, score_lines
 
 
 @given(st.one_of(st.integers(-(9 * 10**18), 9 * 10**18), st.integers(0, 10**10)))
-def test_fast_times_are_the_same_text(ns: int) -> None:
-    assert time_text(ns) == rfc3339(ns)
+def test_times_are_written_to_the_nanosecond_without_zeros_at_the_end(ns: int) -> None:
+    row = ScoreRow("m", ns, ns, 0.0, 1.0, False, 0.0, 0.0, None, 1)
+    start, end = score_lines([row]).decode().split(",")[1:3]
+    whole, decimals = str(np.datetime64(ns, "ns")).split(".")
+    decimals = decimals.rstrip("0")
+    assert start == end == (f"{whole}.{decimals}Z" if decimals else f"{whole}Z")
 
 
 @given(st.binary())

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from stream_ad.errors import OutputError, StateError
 from stream_ad.records import IncidentEvent
 from stream_ad.transport.base import DeadLetter, Outputs, ScoreRow
-from stream_ad.transport.durable import AppendFile
+from stream_ad.transport.durable import AppendFile, put
 from stream_ad.transport.sinks import FileSink
 from stream_ad.windows.spec import NS, rfc3339
 
@@ -191,6 +191,25 @@ def test_killed_at_any_write_and_resumed_gives_the_same_bytes(
         run_through(sink_in(folder, clock=clock), 40, clock, pace)
         assert contents(folder) == expected
         assert not list(folder.glob(".*"))
+
+
+def test_a_file_is_put_whole_or_the_former_one_stays(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    put(path, b"first")
+    put(path, b"second")
+    assert path.read_bytes() == b"second"
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OutputError, match=r"metrics\.json: cannot be written \(No space"):
+            put(path, b"third")
+    assert path.read_bytes() == b"second"
+    assert [file.name for file in tmp_path.iterdir()] == ["metrics.json"]
+    with pytest.raises(OutputError, match=r"none/a\.json: cannot be written \(No such"):
+        put(tmp_path / "none" / "a.json", b"")
 
 
 def test_finished_outputs_are_sorted_and_checkpointed(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from stream_ad.errors import OutputError
 from stream_ad.transport.base import ScoreRow
 from stream_ad.transport.durable import Folder
 from stream_ad.transport.rows import SCORES_HEAD, score_lines
-from stream_ad.transport.sorting import alert_key, score_key, sort_file
+from stream_ad.transport.sorting import alert_key, csv_records, score_key, sort_file
 
 TIMES = st.one_of(st.integers(-(10**18), 10**18), st.integers(0, 30).map(lambda n: n * 10**8))
 MACHINES = st.one_of(st.sampled_from(["a", "b", 'q"\n,x', "é"]), st.text(max_size=3))
@@ -35,7 +35,7 @@ def test_scores_are_ordered_by_time_and_machine_with_any_memory(
         folder = Folder(Path(path))
         file = Path(path, "scores.csv")
         file.write_bytes(SCORES_HEAD + score_lines(scores))
-        sort_file(folder, "scores.csv", score_key, head=1, run_bytes=run_bytes)
+        sort_file(folder, "scores.csv", score_key, records=csv_records, head=1, run_bytes=run_bytes)
         assert file.read_bytes() == SCORES_HEAD + score_lines(expected)
         assert [entry.name for entry in Path(path).iterdir()] == ["scores.csv"]
         folder.close()
@@ -61,6 +61,20 @@ def test_equal_keys_keep_their_order_across_runs(tmp_path: Path) -> None:
     folder.close()
     found = [orjson.loads(line)["n"] for line in (tmp_path / "f").read_bytes().splitlines()]
     assert found == [*range(1, 400, 2), *range(0, 400, 2)]
+
+
+def test_a_quote_in_an_alert_is_no_csv_quote(tmp_path: Path) -> None:
+    """A unit of inches is one quote in a line of JSON: lines must not be joined over it."""
+    events = [
+        {"window_end": f"2024-01-01T00:00:0{n}Z", "machine_id": "m", "kind": "process", "u": unit}
+        for n, unit in [(3, 'in"'), (1, "bar"), (2, 'a"b')]
+    ]
+    (tmp_path / "f").write_bytes(b"".join(orjson.dumps(event) + b"\n" for event in events))
+    folder = Folder(tmp_path)
+    sort_file(folder, "f", alert_key)
+    folder.close()
+    found = [orjson.loads(line)["u"] for line in (tmp_path / "f").read_bytes().splitlines()]
+    assert found == ["bar", 'a"b', 'in"']
 
 
 def test_a_sorted_file_is_not_written_again(tmp_path: Path) -> None:

@@ -112,6 +112,16 @@ def test_epoch_with_decimals_is_read_to_the_microsecond() -> None:
     assert column(floats, time_unit="s") == [expected, NAT, NAT, NAT]
 
 
+def test_text_of_a_column_has_the_decimal_sign_of_the_dialect() -> None:
+    comma = {"csv": {"delimiter": ";", "decimal": ","}, "time_unit": "s"}
+    texts = pa.array(["0", "0,25", "1,5e1", ",5", " 2, ", "1970-01-01T00:00:01,5Z", ",", "1,2,3"])
+    expected = [0, NS // 4, 15 * NS, NS // 2, 2 * NS, 3 * NS // 2, NAT, NAT]
+    assert column(texts, **comma) == expected
+    assert column(texts)[1] == NAT
+    packed = {"time_format": "%Y%m%d%H%M%S,%f", **comma}
+    assert column(pa.array(["19700101000001,5"]), **packed) == [3 * NS // 2]
+
+
 def test_numbers_too_large_for_a_time_are_not_a_time() -> None:
     largest = pa.array([2**64 - 1, 2**63, 1], pa.uint64())
     assert column(largest, time_unit="ns") == [NAT, NAT, 1]
