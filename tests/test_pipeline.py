@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from stream_ad.config import Config, parse_config
+from stream_ad.detector.calibration import Calibration
 from stream_ad.detector.explanation import Explanation
-from stream_ad.detector.line import AlarmLine, Calibration
+from stream_ad.detector.line import AlarmLine
 from stream_ad.detector.scores import Scores
 from stream_ad.pipeline import Pipeline
 from stream_ad.transport.base import Batch, DeadLetter, Outputs
@@ -41,7 +42,7 @@ class Mean:
         self.seen += len(values)
         raw = np.nanmean(values.astype(np.float64), axis=(1, 2))
         sensors = np.nan_to_num(np.abs(values).mean(axis=1)).astype(np.float64)
-        return Scores(raw=raw, error=raw, sensor_error=sensors, evidence=np.ones((len(raw), 1)))
+        return Scores(raw=raw, error=raw, sensor_error=sensors)
 
     def explain(self, X: Values) -> Explanation:
         size = np.nan_to_num(np.abs(X).astype(np.float64)).sum(axis=1)

@@ -35,9 +35,7 @@ class Scorer:
         self.bank, self.index, self.alpha = bank, index, alpha
         self.k = max(1, min(k, len(bank) - 1))
 
-    def score(
-        self, z: NDArray[np.float32], error: Floats, own: NDArray[np.int64] | None = None
-    ) -> tuple[Floats, Floats]:
+    def score(self, z: NDArray[np.float32], error: Floats) -> Floats:
         """Score windows.
 
         Parameters
@@ -45,16 +43,16 @@ class Scorer:
         z : float32 array (n, D)
         error : float64 array (n,)
             The model's error of the same windows.
-        own : int64 array (n,), optional
-            For windows that are in the bank: their place in it, which is then left out.
 
         Returns
         -------
         float64 array (n,)
             Raw score, higher = more anomalous.
-        float64 array (n, E)
-            What each channel adds above the ordinary, at least 0.
         """
+        raise NotImplementedError
+
+    def contributions(self, z: NDArray[np.float32], error: Floats) -> Floats:
+        """Return what each channel adds above the ordinary, at least 0; float64 (n, E)."""
         raise NotImplementedError
 
 
@@ -69,15 +67,14 @@ class ErrorScorer(Scorer):
 
     channels = ("reconstruction",)
 
-    def score(
-        self,
-        z: NDArray[np.float32],  # noqa: ARG002 - the error says it all
-        error: Floats,
-        own: NDArray[np.int64] | None = None,  # noqa: ARG002
-    ) -> tuple[Floats, Floats]:
-        """Return the errors, and the errors again as the only channel."""
-        raw = np.asarray(error, np.float64)
-        return raw, np.maximum(raw, 0)[:, None]
+    def score(self, z: NDArray[np.float32], error: Floats) -> Floats:  # noqa: ARG002
+        """Return the errors."""
+        return np.asarray(error, np.float64)
+
+    def contributions(self, z: NDArray[np.float32], error: Floats) -> Floats:
+        """Return the errors as the only channel."""
+        above: Floats = np.maximum(self.score(z, error), 0)[:, None]
+        return above
 
 
 class Ares(Scorer):
@@ -98,34 +95,39 @@ class Ares(Scorer):
     >>> names = np.array(["m"] * 4, object)
     >>> bank = Bank.build(z, np.ones(4), names, np.arange(4), most=10)
     >>> ares = Ares(bank, ExactIndex(bank.z), k=2, alpha=0.5)
-    >>> raw, contributions = ares.score(np.array([[1.5], [9]], np.float32), np.array([1.0, 3]))
-    >>> raw.round(3), contributions.round(3)
-    (array([0.333, 4.167]), array([[0.   , 0.   ],
-           [2.   , 1.667]]))
+    >>> z, error = np.array([[1.5], [9]], np.float32), np.array([1.0, 3])
+    >>> ares.score(z, error).round(3)
+    array([0.333, 4.167])
+    >>> ares.contributions(z, error).round(3)
+    array([[0.   , 0.   ],
+           [2.   , 1.667]])
     """
 
     channels = ("reconstruction", "density")
 
     def __init__(self, bank: Bank, index: Index, *, k: int, alpha: float) -> None:
         super().__init__(bank, index, k=k, alpha=alpha)
-        distances, numbers = self._neighbours(bank.z, np.arange(len(bank)))
+        distances, numbers = self._neighbours_of_the_bank()
         self._reach = distances[:, -1]  # k-distance of each bank latent
         self._density = self._densities(distances, numbers)
 
-    def score(
-        self, z: NDArray[np.float32], error: Floats, own: NDArray[np.int64] | None = None
-    ) -> tuple[Floats, Floats]:
-        """Score windows by eq. 8; see `Scorer.score`.
+    def score(self, z: NDArray[np.float32], error: Floats) -> Floats:
+        """Score windows by eq. 8; see `Scorer.score`."""
+        r, d = self._terms(z, error)
+        return r + self.alpha * d
 
-        The reconstruction channel adds r, the density channel alpha * (d - 1), each as far
-        as it is positive.
-        """
-        distances, numbers = self._neighbours(z, own)
-        rebuilt = error - np.median(self.bank.error[numbers], axis=1)
+    def contributions(self, z: NDArray[np.float32], error: Floats) -> Floats:
+        """Return r and alpha * (d - 1), each as far as it is positive."""
+        r, d = self._terms(z, error)
+        above: Floats = np.maximum(np.stack([r, self.alpha * (d - 1)], axis=1), 0)
+        return above
+
+    def _terms(self, z: NDArray[np.float32], error: Floats) -> tuple[Floats, Floats]:
+        """Return r (n,) and d (n,) of eq. 8."""
+        distances, numbers = self.index.search(z, self.k)
+        r = error - np.median(self.bank.error[numbers], axis=1)
         around = np.mean(self._density[numbers], axis=1)
-        lonely = around / self._densities(distances, numbers)
-        excess = np.stack([rebuilt, self.alpha * (lonely - 1)], axis=1)
-        return rebuilt + self.alpha * lonely, np.maximum(excess, 0)
+        return r, around / self._densities(distances, numbers)
 
     def _densities(self, distances: Floats, numbers: NDArray[np.int64]) -> Floats:
         """Return local reachability densities (n,) from neighbours (n, k)."""
@@ -133,13 +135,12 @@ class Ares(Scorer):
         density: Floats = 1 / (reached.mean(axis=1) + TINY)
         return density
 
-    def _neighbours(self, z: NDArray[np.float32], own: NDArray[np.int64] | None) -> Found:
-        if own is None:
-            return self.index.search(z, self.k)
-        distances, numbers = self.index.search(z, self.k + 1)
-        others = numbers != own[:, None]
+    def _neighbours_of_the_bank(self) -> Found:
+        """Return the neighbours of each bank latent but itself."""
+        distances, numbers = self.index.search(self.bank.z, self.k + 1)
+        others = numbers != np.arange(len(self.bank))[:, None]
         others[others.all(axis=1), -1] = False  # an approximate index may not find itself
-        shape = (len(z), self.k)
+        shape = (len(self.bank), self.k)
         return distances[others].reshape(shape), numbers[others].reshape(shape)
 
 

@@ -11,35 +11,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from stream_ad.config import SensorConfig
+from stream_ad.config import DetectorConfig, SensorConfig
 from stream_ad.detector.artifact import Arrays, pack_names, unpack_names
 from stream_ad.detector.bank import Bank
+from stream_ad.detector.calibration import Calibration
 from stream_ad.detector.learning import Learned
-from stream_ad.detector.line import AlarmLine, Calibration
-from stream_ad.detector.models import MODELS, WindowModel
+from stream_ad.detector.line import AlarmLine
+from stream_ad.detector.models import WindowModel, make_model
 from stream_ad.detector.scaling import Scaler
-from stream_ad.errors import ArtifactCorrupt
+from stream_ad.detector.settings import SETTINGS, check_settings
+from stream_ad.errors import ArtifactCorrupt, ConfigError
 from stream_ad.windows.spec import WindowSpec, rfc3339
 
 if TYPE_CHECKING:
     from stream_ad.detector.detector import Detector
 
 SCALER = tuple(field.name for field in fields(Scaler))
-SETTINGS = (
-    "model",
-    "scorer",
-    "network",
-    "k",
-    "alpha",
-    "latent_dim",
-    "index",
-    "bank_windows",
-    "epochs",
-    "calibration_share",
-    "false_alarm_rate",
-    "max_extrapolation",
-    "seed",
-)
+# of the card, what `restore` reads
+NEEDED = {"settings": dict, "windows": dict, "sensors": list, "fit": dict, "line": dict}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +36,7 @@ class Saved:
     """The parts of a detector that came back from an artifact."""
 
     settings: dict[str, Any]
+    config: DetectorConfig
     sensors: tuple[SensorConfig, ...]
     spec: WindowSpec | None
     scaler: Scaler
@@ -54,17 +44,27 @@ class Saved:
     bank: Bank
     calibration: Calibration
     line: AlarmLine
+    report: dict[str, Any]
 
 
 def describe(
-    detector: Detector, learned: Learned, index: str, *, window_ns: int, hop_ns: int
+    detector: Detector, config: DetectorConfig, learned: Learned, index: str
 ) -> dict[str, Any]:
     """Return the card of a detector that has just learned."""
     model, calibration = learned.model, detector.calibration_
-    grid = {"length": model.length, "period_ns": window_ns // model.length, "hop_ns": hop_ns}
+    window_ns = calibration.window_ns
+    grid = {
+        "length": model.length,
+        "period_ns": window_ns // model.length,
+        "hop_ns": calibration.hop_ns,
+    }
     levels = zip(learned.scaler.centre.tolist(), learned.scaler.spread.tolist(), strict=True)
     return {
-        "settings": {name: getattr(detector, name) for name in SETTINGS},
+        "settings": {
+            **config.model_dump(exclude={"device"}),
+            "false_alarm_rate": detector.false_alarm_rate,
+            "max_extrapolation": detector.max_extrapolation,
+        },
         "latent_dim": model.network.latent_dim,
         "channels": list(detector.channels),
         "index": index,
@@ -112,17 +112,22 @@ def restore(path: Path, card: dict[str, Any], weights: Arrays, arrays: Arrays) -
     Raises
     ------
     ArtifactCorrupt
-        When card, weights and arrays do not fit each other.
+        When something is missing in the card, or card, weights and arrays do not fit each
+        other.
     """
     try:
         return _restore(card, weights, arrays)
-    except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as cause:
+    except (ConfigError, LookupError, TypeError, ValueError, RuntimeError) as cause:
         text = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
         raise ArtifactCorrupt(f"{path}: card and files do not fit each other: {text}") from cause
 
 
 def _restore(card: dict[str, Any], weights: Arrays, arrays: Arrays) -> Saved:
+    for key, kind in NEEDED.items():
+        if not isinstance(card.get(key), kind):
+            raise ValueError(f"the card's {key!r} is missing or of another kind")
     settings = {name: card["settings"][name] for name in SETTINGS}
+    config = check_settings(settings)
     names = SensorConfig.model_fields
     sensors = tuple(
         SensorConfig(**{key: entry[key] for key in names if key in entry})
@@ -131,12 +136,7 @@ def _restore(card: dict[str, Any], weights: Arrays, arrays: Arrays) -> Saved:
     if not sensors:
         raise ValueError("no sensors")
     with torch.device("meta"):  # nothing is drawn at random, only to be overwritten
-        model = MODELS[settings["model"]](
-            card["windows"]["length"],
-            len(sensors),
-            network=settings["network"],
-            latent_dim=settings["latent_dim"],
-        )
+        model = make_model(config, card["windows"]["length"], len(sensors))
     model.to_empty(device="cpu").load_state_dict(
         {name: torch.from_numpy(array) for name, array in weights.items()}
     )
@@ -148,6 +148,7 @@ def _restore(card: dict[str, Any], weights: Arrays, arrays: Arrays) -> Saved:
     }
     saved = Saved(
         settings=settings,
+        config=config,
         sensors=sensors,
         spec=_spec(card["windows"], sensors),
         scaler=Scaler(*(arrays[f"scaler.{part}"] for part in SCALER)),
@@ -167,6 +168,7 @@ def _restore(card: dict[str, Any], weights: Arrays, arrays: Arrays) -> Saved:
             window_ns,
         ),
         line=AlarmLine.from_card(card["line"], line),
+        report=card["fit"],
     )
     _check_shapes(saved)
     return saved

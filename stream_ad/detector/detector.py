@@ -10,18 +10,20 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from stream_ad.config import AlarmConfig, SensorConfig
+from stream_ad.config import AlarmConfig, DetectorConfig, SensorConfig
 from stream_ad.detector.ares import SCORERS, Scorer
 from stream_ad.detector.artifact import read_artifact, write_artifact
 from stream_ad.detector.bank import Bank
+from stream_ad.detector.calibration import Calibration
 from stream_ad.detector.card import describe, restore, stored
 from stream_ad.detector.explanation import NEIGHBOURS, Explanation, at_slot, farthest, shares
 from stream_ad.detector.forward import Passed, forward
 from stream_ad.detector.index import ExactIndex
 from stream_ad.detector.inputs import as_windows
-from stream_ad.detector.learning import Recipe, learn
-from stream_ad.detector.line import AlarmLine, Calibration
+from stream_ad.detector.learning import learn
+from stream_ad.detector.line import AlarmLine
 from stream_ad.detector.models import WindowModel
+from stream_ad.detector.prepare import in_order
 from stream_ad.detector.scaling import Scaler
 from stream_ad.detector.scores import Scores
 from stream_ad.detector.settings import check_settings, torch_device
@@ -202,12 +204,10 @@ class Detector:
         InputError, ConfigError, NotEnoughHistory
             As `fit`.
         """
-        values = as_windows(windows.values, "windows.values", (spec.length, len(spec.sensors)))
-        order = np.lexsort((windows.machine.astype(str), windows.start))
-        checked = Windows(windows.machine, windows.start, values, windows.offset).take(order)
+        ordered = in_order(windows, spec)
         self.sensors, self.spec = spec.sensors, spec
         return self._learn(
-            checked, spec.window_ns, spec.hop_ns, max_missing=max_missing, progress=progress
+            ordered, spec.window_ns, spec.hop_ns, max_missing=max_missing, progress=progress
         )
 
     def set_budget(self, alarm: AlarmConfig) -> Self:
@@ -238,7 +238,12 @@ class Detector:
             When the model gives something that is not a finite number.
         NotFitted
         """
-        return self._score(self._checked(values))[0]
+        windows = self._checked(values)
+        passed = self._pass(windows)
+        scaler, _, scorer = self._fitted()
+        raw = scorer.score(passed.z, passed.error)
+        _refuse_unless_finite(raw, windows, scaler)
+        return Scores(raw, passed.error, passed.sensor_error)
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return raw scores (n,); higher = more anomalous. See `score`."""
@@ -266,18 +271,20 @@ class Detector:
         """
         values = self._checked(X)
         scaler, _, scorer = self._fitted()
-        scores, passed = self._score(values, rebuilt=True)
+        passed = self._pass(values, rebuilt=True)
         assert passed.x_hat is not None
+        contributions = scorer.contributions(passed.z, passed.error)
+        _refuse_unless_finite(contributions.sum(axis=1), values, scaler)
         slot, seen = farthest(scaler.scale(values), passed.x_hat)
         window = scaler.expected(passed.x_hat)
         distances, numbers = scorer.index.search(passed.z, NEIGHBOURS)
         return Explanation(
-            share=shares(scores.sensor_error),
+            share=shares(passed.sensor_error),
             expected=at_slot(window, slot, seen),
             actual=at_slot(values.astype(np.float64), slot, seen),
             expected_window=window,
             channels=self.channels,
-            evidence=scores.evidence,
+            evidence=shares(contributions),
             neighbour_machine=scorer.bank.machine[numbers],
             neighbour_start=scorer.bank.start[numbers],
             neighbour_distance=distances,
@@ -321,8 +328,8 @@ class Detector:
         self = cls(**saved.settings, device=device)
         self.sensors, self.spec = saved.sensors, saved.spec
         self.calibration_, self.line_ = saved.calibration, saved.line
-        self.report_, self.card = card["fit"], card
-        self._assemble(saved.scaler, saved.model.to(target), saved.bank, target)
+        self.report_, self.card = saved.report, card
+        self._assemble(saved.config, saved.scaler, saved.model.to(target), saved.bank, target)
         return self
 
     def expect(self, spec: WindowSpec) -> None:
@@ -331,19 +338,27 @@ class Detector:
         Raises
         ------
         ArtifactMismatch
-            Names what differs: sensors, their order, period or length.
+            Names what differs: sensors, their order, length, period or hop.
         """
-        self._fitted()
-        windows = self.card["windows"]
-        ours = (
-            tuple(sensor.name for sensor in self.sensors),
-            windows["length"],
-            windows["period_ns"],
-        )
-        theirs = spec.names, spec.length, spec.period_ns
-        for what, made, asked in zip(("sensors", "length", "period_ns"), ours, theirs, strict=True):
-            if made != asked:
-                raise ArtifactMismatch(f"the detector was made for {what} {made}, not for {asked}")
+        _, model, _ = self._fitted()
+        span = self.calibration_
+        made = {
+            "sensors": tuple(sensor.name for sensor in self.sensors),
+            "length": model.length,
+            "period_ns": span.window_ns // model.length,
+            "hop_ns": span.hop_ns,  # the line keeps the budget at this pace only
+        }
+        asked = {
+            "sensors": spec.names,
+            "length": spec.length,
+            "period_ns": spec.period_ns,
+            "hop_ns": spec.hop_ns,
+        }
+        for what, ours in made.items():
+            if ours != asked[what]:
+                raise ArtifactMismatch(
+                    f"the detector was made for {what} {ours}, not for {asked[what]}"
+                )
 
     def _learn(
         self,
@@ -356,45 +371,39 @@ class Detector:
         negatives: NDArray[np.float32] | None = None,
         progress: Callable[[float], None] | None = None,
     ) -> Self:
-        check_settings(self)
-        device = torch_device(self.device)
-        recipe = Recipe(
-            model=self.model,
-            network=self.network,
-            latent_dim=self.latent_dim,
-            bank_windows=self.bank_windows,
-            epochs=self.epochs,
-            calibration_share=self.calibration_share,
-            seed=self.seed,
-            device=device,
-        )
+        config = check_settings(vars(self))
+        device = torch_device(config.device)
         learned = learn(
             windows,
             window_ns,
-            recipe,
+            config,
+            device,
             max_missing=max_missing,
             y=y,
             negatives=negatives,
             progress=progress,
         )
-        self._assemble(learned.scaler, learned.model, learned.bank, device)
+        self._assemble(config, learned.scaler, learned.model, learned.bank, device)
         held_out = learned.held_out
-        raw = self._score(held_out.values)[0].raw
+        raw = self.score(held_out.values).raw
         self.calibration_ = Calibration(held_out.machine, held_out.start, raw, hop_ns, window_ns)
         self.line_ = AlarmLine.for_rate(
             self.calibration_, self.false_alarm_rate, self.max_extrapolation
         )
         self.report_ = learned.report
-        self.card = describe(
-            self, learned, self._fitted()[2].index.name, window_ns=window_ns, hop_ns=hop_ns
-        )
+        self.card = describe(self, config, learned, self._fitted()[2].index.name)
         return self
 
     def _assemble(
-        self, scaler: Scaler, model: WindowModel, bank: Bank, device: torch.device
+        self,
+        config: DetectorConfig,
+        scaler: Scaler,
+        model: WindowModel,
+        bank: Bank,
+        device: torch.device,
     ) -> None:
         index = ExactIndex(bank.z, device)
-        scorer = SCORERS[self.scorer](bank, index, k=self.k, alpha=self.alpha)
+        scorer = SCORERS[config.scorer](bank, index, k=config.k, alpha=config.alpha)
         self.channels, self.known = scorer.channels, scaler.known
         self._parts = (scaler, model.eval(), scorer)
 
@@ -407,18 +416,11 @@ class Detector:
         _, model, _ = self._fitted()
         return as_windows(values, "X", (model.length, model.sensors))
 
-    def _score(
-        self, values: NDArray[np.float32], *, rebuilt: bool = False
-    ) -> tuple[Scores, Passed]:
-        scaler, model, scorer = self._fitted()
+    def _pass(self, values: NDArray[np.float32], *, rebuilt: bool = False) -> Passed:
+        scaler, model, _ = self._fitted()
         passed = forward(model, scaler, values, rebuilt=rebuilt)
-        if not np.isfinite(passed.error).all():
-            _refuse(values, scaler, passed.error)
-        raw, contributions = scorer.score(passed.z, passed.error)
-        if not np.isfinite(raw).all():
-            _refuse(values, scaler, raw)
-        scores = Scores(raw, passed.error, passed.sensor_error, shares(contributions))
-        return scores, passed
+        _refuse_unless_finite(passed.error, values, scaler)
+        return passed
 
 
 def _labels(y: ArrayLike, n: int) -> NDArray[np.int64]:
@@ -430,8 +432,12 @@ def _labels(y: ArrayLike, n: int) -> NDArray[np.int64]:
     return labels.astype(np.int64)
 
 
-def _refuse(values: NDArray[np.float32], scaler: Scaler, scores: NDArray[np.float64]) -> None:
+def _refuse_unless_finite(
+    scores: NDArray[np.float64], values: NDArray[np.float32], scaler: Scaler
+) -> None:
     """Say why there is no score: nothing observed, or a model that is broken."""
+    if np.isfinite(scores).all():
+        return
     empty = np.isnan(values[:, :, scaler.known]).all(axis=(1, 2))
     rows = np.flatnonzero(empty if empty.any() else ~np.isfinite(scores))
     which = ", ".join(str(row) for row in rows[:5]) + (" ..." if len(rows) > 5 else "")

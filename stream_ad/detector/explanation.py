@@ -30,7 +30,7 @@ class Explanation:
     channels : tuple of str
         Names of the E lines of evidence.
     evidence : float64 array (n, E)
-        Share of each; sums to 1, or to 0 where nothing is above the ordinary.
+        Share of each in what lies above the ordinary; sums to 1, or to 0 where nothing does.
     neighbour_machine : object array (n, m)
     neighbour_start : int64 array (n, m)
     neighbour_distance : float64 array (n, m)

@@ -59,7 +59,7 @@ def forward(
     x_hat = np.empty_like(values) if rebuilt else None
     # torch's own memory: a matrix product may add in another order at another alignment
     scaled = torch.empty(BLOCK, *values.shape[1:])
-    with one_thread(), torch.no_grad():
+    with one_thread(), torch.inference_mode():
         for rows, block in blocks(values):
             scaler.scale(block, out=scaled.numpy())
             out = model(scaled.to(device))

@@ -11,31 +11,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from stream_ad.config import DetectorConfig
 from stream_ad.detector.bank import Bank
 from stream_ad.detector.blocks import one_thread
 from stream_ad.detector.forward import forward
-from stream_ad.detector.history import check_enough, split
-from stream_ad.detector.models import MODELS, WindowModel
+from stream_ad.detector.models import WindowModel, make_model
+from stream_ad.detector.prepare import Prepared, prepare
 from stream_ad.detector.scaling import Scaler
 from stream_ad.windows.batches import Windows
-from stream_ad.windows.spec import missing_share, rfc3339
+from stream_ad.windows.spec import rfc3339
 
 Progress = Callable[[float], None]
 FIT_SHARE = 0.9  # of the whole work, for the progress shown
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What `learn` makes: names of model and network, sizes, effort, seed, device."""
-
-    model: str
-    network: str
-    latent_dim: int | None
-    bank_windows: int
-    epochs: int
-    calibration_share: float
-    seed: int
-    device: torch.device
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +44,8 @@ class Learned:
 def learn(
     windows: Windows,
     window_ns: int,
-    recipe: Recipe,
+    config: DetectorConfig,
+    device: torch.device,
     *,
     max_missing: float,
     y: NDArray[np.int64] | None = None,
@@ -72,12 +60,16 @@ def learn(
         Ordered by start.
     window_ns : int
         Span of a window.
-    recipe : Recipe
+    config : DetectorConfig
+        What to make, of what size, with what effort and seed.
+    device : torch.device
+        Where to train.
     max_missing : float
         Windows with a larger share of missing cells, or with missing cells only, are not
         used.
     y : int array (n,), optional
-        Labelled anomalies (-1) go to the model's `fit` and nowhere else.
+        0 unlabelled, +1 labelled normal, -1 labelled anomaly; the latter go to the model's
+        `fit` and nowhere else.
     negatives : float32 array (p, T, C), optional
         Out-of-distribution examples in sensor units.
     progress : callable, optional
@@ -90,90 +82,64 @@ def learn(
     ModelError
         When the training diverged.
     """
-    y = np.zeros(len(windows), np.int64) if y is None else y
-    normal = np.flatnonzero(~np.isnan(windows.values).all(axis=(1, 2)) & (y >= 0))
-    parts = split(windows.start[normal], window_ns, recipe.calibration_share)
-    training = windows.take(normal[parts.training])
-    scaler = Scaler.fit(training.values)
-    training, validation, held_out = (
-        usable(part, scaler, max_missing)
-        for part in (
-            training,
-            windows.take(normal[parts.validation]),
-            windows.take(normal[parts.calibration]),
-        )
-    )
-    labelled = usable(windows.take(y < 0), scaler, 1.0)
-    check_enough(len(windows), len(training), len(held_out), recipe.calibration_share)
-    model = _model(recipe, *training.values.shape[1:])
-    fit = _fit(
-        model,
-        recipe,
-        scaler,
-        (training, validation, labelled),
-        negatives=negatives,
-        progress=progress,
-    )
-    passed = forward(model, scaler, training.values)
-    bank = Bank.build(passed.z, passed.error, training.machine, training.start, recipe.bank_windows)
+    parts = prepare(windows, window_ns, config.calibration_share, max_missing=max_missing, y=y)
+    training = parts.training
+    model = _drawn(config, *training.values.shape[1:]).to(device)
+    fit = _fit(model, config, parts, labelled=y is not None, negatives=negatives, progress=progress)
+    passed = forward(model, parts.scaler, training.values)
+    bank = Bank.build(passed.z, passed.error, training.machine, training.start, config.bank_windows)
     if progress is not None:
         progress(1.0)
+    used = len(training) + len(parts.validation) + len(parts.held_out)
     report = {
         "windows": len(windows),
         "training": len(training),
-        "validation": len(validation),
-        "calibration": len(held_out),
-        "left_out": len(windows) - len(training) - len(validation) - len(held_out),
+        "validation": len(parts.validation),
+        "calibration": len(parts.held_out),
+        "left_out": len(windows) - used,
         "bank": len(bank),
         **fit,
     }
-    return Learned(scaler, model, bank, held_out, report, _span(windows, window_ns))
+    return Learned(parts.scaler, model, bank, parts.held_out, report, _span(windows, window_ns))
 
 
-def usable(windows: Windows, scaler: Scaler, max_missing: float) -> Windows:
-    """Return the windows of which enough cells of known sensors are there."""
-    missing = missing_share(windows.values, scaler.known)
-    # nothing can be said of a window without any value, whatever share is allowed
-    return windows.take((missing <= max_missing) & (missing < 1))
-
-
-def _model(recipe: Recipe, length: int, sensors: int) -> WindowModel:
+def _drawn(config: DetectorConfig, length: int, sensors: int) -> WindowModel:
     """Build the model with the same weights on every device, leaving torch's seed alone."""
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(recipe.seed)
-        model = MODELS[recipe.model](
-            length, sensors, network=recipe.network, latent_dim=recipe.latent_dim
-        )
-    return model.to(recipe.device)
+        torch.default_generator.manual_seed(config.seed)
+        return make_model(config, length, sensors)
 
 
 def _fit(
     model: WindowModel,
-    recipe: Recipe,
-    scaler: Scaler,
-    parts: tuple[Windows, Windows, Windows],
+    config: DetectorConfig,
+    parts: Prepared,
     *,
+    labelled: bool,
     negatives: NDArray[np.float32] | None,
     progress: Progress | None,
 ) -> dict[str, Any]:
     """Fit the model on training, validation and labelled anomalous windows."""
+    device = next(model.parameters()).device
 
     def scaled(values: NDArray[np.float32]) -> torch.Tensor:
-        return torch.from_numpy(scaler.scale(values)).to(recipe.device)
+        return torch.from_numpy(parts.scaler.scale(values)).to(device)
 
-    training, validation, labelled = parts
-    y = None
-    if len(labelled):
-        y = torch.cat([torch.zeros(len(training)), -torch.ones(len(labelled))]).to(recipe.device)
-        training = Windows.concat([training, labelled])
+    training, label = parts.training, parts.label
+    if len(parts.anomalies):
+        training = Windows.concat([training, parts.anomalies])
+        label = np.concatenate([label, np.full(len(parts.anomalies), -1)])
+        order = np.argsort(training.start, kind="stable")
+        training, label = training.take(order), label[order]
+    # sensors that first appear in the tail may leave nothing to validate on
+    validation = parts.validation if len(parts.validation) else parts.training
     with one_thread():
         return model.fit(
             scaled(training.values),
-            # sensors that first appear in the tail may leave nothing to validate on
-            scaled((validation if len(validation) else training).values),
-            epochs=recipe.epochs,
-            seed=recipe.seed,
-            y=y,
+            scaled(validation.values),
+            epochs=config.epochs,
+            seed=config.seed,
+            y=torch.from_numpy(label).to(device) if labelled else None,
             negatives=None if negatives is None else scaled(negatives),
             progress=None if progress is None else lambda done: progress(FIT_SHARE * done),
         )

@@ -12,10 +12,8 @@ from numpy.typing import ArrayLike
 
 from stream_ad.config import AlarmConfig
 from stream_ad.detector.calibration import DAY, Calibration
-from stream_ad.detector.rates import History, IncidentRate
+from stream_ad.detector.rates import HeldOut, IncidentRate
 from stream_ad.detector.tail import Floats, ParetoTail, PValues
-
-__all__ = ["AlarmLine", "Calibration"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +107,8 @@ class AlarmLine:
         says so with ``budget_supported``.
         """
         code, start, raw = calibration.ordered()
-        history = History(code, start, raw, alarm, alarm.n * calibration.hop_ns)
-        incidents = IncidentRate.fit(history, calibration.days, calibration.independent)
+        held_out = HeldOut(code, start, raw, alarm, alarm.n * calibration.hop_ns)
+        incidents = IncidentRate.fit(held_out, calibration.days, calibration.independent)
         rate = min(1.0, alarm.budget_per_machine_day * alarm.m * calibration.hop_ns / DAY)
         return cls._place(
             calibration, alarm.max_extrapolation, rate, incidents=incidents, alarm=alarm

@@ -152,7 +152,6 @@ class Twice(nn.Module):
         return x.unsqueeze(3).expand(-1, -1, -1, 2).flatten(2)
 
 
-Network = Dense | Tcn
 NETWORKS: dict[str, type[Dense] | type[Tcn]] = {"dense": Dense, "tcn": Tcn}
 
 

@@ -15,7 +15,7 @@ MAX_TAIL_SHARE = 0.25  # a tail begins where at most this share of the windows w
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class HeldOut:
     """Raw scores of held-out normal windows, by machine and start, read by the alarm rule.
 
     Parameters
@@ -110,26 +110,26 @@ class IncidentRate:
     tail: ParetoTail | None
 
     @classmethod
-    def fit(cls, history: History, days: float, independent: float) -> IncidentRate:
+    def fit(cls, held_out: HeldOut, days: float, independent: float) -> IncidentRate:
         """Count incidents at levels of u, and fit the tail where there are 30 or more.
 
         Parameters
         ----------
-        history : History
+        held_out : HeldOut
         days : float
             Scored machine-days.
         independent : float
             Independent windows ``I``; ``min(0.2 I, 3 sqrt(I))`` peaks are wanted for the tail.
         """
-        u = history.opening_levels()
-        levels = _levels(np.sort(u[np.isfinite(u)])[::-1], float(np.median(history.raw)))
-        found = [history.incidents(level) for level in levels]
+        u = held_out.opening_levels()
+        levels = _levels(np.sort(u[np.isfinite(u)])[::-1], float(np.median(held_out.raw)))
+        found = [held_out.incidents(level) for level in levels]
         counts = np.array([len(opened) for opened, _ in found])
         end = int(counts.argmax()) + 1
         rates = (1 + np.maximum.accumulate(counts[:end])) / days
         tail, wanted = None, max(MIN_PEAKS, min(0.2 * independent, 3 * math.sqrt(independent)))
         for i in range(end):
-            if (history.raw > levels[i]).mean() > MAX_TAIL_SHARE:
+            if (held_out.raw > levels[i]).mean() > MAX_TAIL_SHARE:
                 break
             if counts[i] >= MIN_PEAKS:
                 tail = i

@@ -20,19 +20,16 @@ class Scores:
         The model's own evidence.
     sensor_error : float64 array (n, C)
         Each sensor's part of the reconstruction error, 0 where it is not known.
-    evidence : float64 array (n, E)
-        Share of each channel in what lies above the ordinary; rows sum to 1 or 0.
 
     Examples
     --------
-    >>> len(Scores(np.zeros(3), np.zeros(3), np.zeros((3, 2)), np.zeros((3, 1))))
+    >>> len(Scores(np.zeros(3), np.zeros(3), np.zeros((3, 2))))
     3
     """
 
     raw: NDArray[np.float64]
     error: NDArray[np.float64]
     sensor_error: NDArray[np.float64]
-    evidence: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.raw)

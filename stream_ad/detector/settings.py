@@ -2,73 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
 
 import torch
 
-from stream_ad.detector.ares import SCORERS
-from stream_ad.detector.models import MODELS
-from stream_ad.detector.networks import NETWORKS
+from stream_ad.config import DetectorConfig, parse_config
 from stream_ad.errors import ConfigError
 
-if TYPE_CHECKING:
-    from stream_ad.detector.detector import Detector
-
-Check = tuple[Callable[[Any], bool], str]
-
-
-def _one_of(*names: str) -> Check:
-    return (lambda value: value in names), f"one of {', '.join(names)}"
-
-
-def _whole(least: int) -> Check:
-    return (
-        lambda value: (
-            isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
-        )
-    ), f"a whole number, at least {least}"
+# What a detector is made by, of which the last two are the line's. Where it runs is not of
+# these: that may change from one load to the next.
+SETTINGS = (
+    *(name for name in DetectorConfig.model_fields if name != "device"),
+    "false_alarm_rate",
+    "max_extrapolation",
+)
 
 
-def _number(low: float, high: float, allowed: str) -> Check:
-    return (lambda value: isinstance(value, Real) and low <= float(value) <= high), allowed
+def check_settings(settings: Mapping[str, Any]) -> DetectorConfig:
+    """Return the settings that the config has too, checked; raise for one that cannot be used.
 
+    Parameters
+    ----------
+    settings : mapping
+        Of ``SETTINGS`` and, where one was chosen, ``device``.
 
-ALLOWED: dict[str, Check] = {
-    "model": _one_of(*MODELS),
-    "scorer": _one_of(*SCORERS),
-    "network": _one_of(*NETWORKS),
-    "index": _one_of("auto", "exact"),
-    "k": _whole(1),
-    "bank_windows": _whole(2),
-    "epochs": _whole(1),
-    "seed": _whole(0),
-    "alpha": _number(0, 1e9, "a number, at least 0"),
-    "calibration_share": _number(0.05, 0.8, "a number from 0.05 to 0.8"),
-    "false_alarm_rate": _number(1e-12, 1 - 1e-12, "a number between 0 and 1, both exclusive"),
-    "max_extrapolation": _number(1, 1e9, "a number, at least 1"),
-}
-
-
-def check_settings(detector: Detector) -> None:
-    """Raise ConfigError for the first setting that cannot be used.
+    Raises
+    ------
+    ConfigError
+        Names the setting, its value and what is allowed.
 
     Examples
     --------
     >>> from stream_ad.detector import Detector
-    >>> check_settings(Detector(k=0))
+    >>> check_settings(vars(Detector(k=0)))
     Traceback (most recent call last):
     ...
-    stream_ad.errors.ConfigError: detector.k = 0: allowed is a whole number, at least 1
+    stream_ad.errors.ConfigError: detector.k = 0: allowed is greater than or equal to 1
     """
-    for name, (holds, allowed) in ALLOWED.items():
-        value = getattr(detector, name)
-        if not holds(value):
-            raise ConfigError(f"detector.{name}", value, allowed)
-    latent = detector.latent_dim
-    if latent is not None and not _whole(1)[0](latent):
-        raise ConfigError("detector.latent_dim", latent, "null or a whole number, at least 1")
+    rate, reach = settings["false_alarm_rate"], settings["max_extrapolation"]
+    if not (_is_number(rate) and 1e-12 <= rate <= 1 - 1e-12):
+        allowed = "a number between 0 and 1, both exclusive"
+        raise ConfigError("detector.false_alarm_rate", rate, allowed)
+    if not (_is_number(reach) and 1 <= reach < float("inf")):
+        raise ConfigError("detector.max_extrapolation", reach, "a finite number, at least 1")
+    known = {name: settings[name] for name in DetectorConfig.model_fields if name in settings}
+    return parse_config({"detector": known}).detector
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def torch_device(name: str) -> torch.device:

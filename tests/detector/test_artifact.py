@@ -43,12 +43,12 @@ def rewrite_card(path: Path, **changes: object) -> None:
 
 def test_a_loaded_detector_gives_the_same_bytes(detector: Detector, saved: Path) -> None:
     loaded, x = Detector.load(saved), waves(50, seed=3)
-    for name in ("raw", "error", "sensor_error", "evidence"):
+    for name in ("raw", "error", "sensor_error"):
         assert (
             getattr(loaded.score(x), name).tobytes() == getattr(detector.score(x), name).tobytes()
         )
     ours, theirs = detector.explain(x), loaded.explain(x)
-    for name in ("share", "expected_window", "neighbour_distance", "neighbour_start"):
+    for name in ("share", "evidence", "expected_window", "neighbour_distance", "neighbour_start"):
         assert getattr(ours, name).tobytes() == getattr(theirs, name).tobytes()
     assert (ours.neighbour_machine == theirs.neighbour_machine).all()
 
@@ -165,6 +165,27 @@ def test_a_card_that_does_not_fit_its_files_is_corrupt(
 ) -> None:
     rewrite_card(saved, **changes)
     with pytest.raises(ArtifactCorrupt, match="do not fit"):
+        Detector.load(saved)
+
+
+@pytest.mark.parametrize("key", ["settings", "windows", "sensors", "fit", "line"])
+def test_a_card_without_a_part_is_corrupt_and_says_which(saved: Path, key: str) -> None:
+    card = orjson.loads((saved / CARD).read_bytes())
+    for spoiled in (card | {key: 3}, {name: card[name] for name in card if name != key}):
+        (saved / CARD).write_bytes(orjson.dumps(spoiled))
+        with pytest.raises(ArtifactCorrupt, match=rf"'{key}' is missing"):
+            Detector.load(saved)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("scorer", "luck"), ("k", 0), ("model", None), ("max_extrapolation", "x")]
+)
+def test_a_card_with_an_impossible_setting_is_corrupt(
+    saved: Path, name: str, value: object
+) -> None:
+    settings = orjson.loads((saved / CARD).read_bytes())["settings"]
+    rewrite_card(saved, settings=settings | {name: value})
+    with pytest.raises(ArtifactCorrupt, match=rf"detector\.{name} = "):
         Detector.load(saved)
 
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 
-from stream_ad.config import AlarmConfig, Config
+from stream_ad.config import AlarmConfig, Config, DetectorConfig, parse_config
 from stream_ad.detector import Detector
+from stream_ad.detector.ares import SCORERS
+from stream_ad.detector.models import MODELS
+from stream_ad.detector.models.ae import Ae
+from stream_ad.detector.networks import NETWORKS
+from stream_ad.detector.settings import SETTINGS
 from stream_ad.errors import (
     ArtifactMismatch,
     ConfigError,
@@ -43,8 +49,7 @@ def test_shapes_and_kinds_of_scores(detector: Detector) -> None:
     s = detector.score(waves(9))
     assert s.raw.shape == s.error.shape == (9,)
     assert s.sensor_error.shape == (9, 3)
-    assert s.evidence.shape == (9, 2)
-    assert {a.dtype for a in (s.raw, s.error, s.sensor_error, s.evidence)} == {np.dtype("f8")}
+    assert {a.dtype for a in (s.raw, s.error, s.sensor_error)} == {np.dtype("f8")}
     np.testing.assert_allclose(s.sensor_error.sum(axis=1), s.error, rtol=1e-5)
 
 
@@ -128,6 +133,36 @@ def test_labelled_anomalies_stay_out_of_training_bank_and_line() -> None:
     assert a.line_.line == b.line_.line
     starts = np.concatenate([a._parts[2].bank.start, a.calibration_.start])  # type: ignore[index]
     assert not np.isin(np.flatnonzero(y < 0) * 10**9, starts).any()
+
+
+class Recording(Ae):
+    """Keeps what it was given to learn from."""
+
+    given: tuple[torch.Tensor, torch.Tensor | None]
+
+    def fit(self, x: torch.Tensor, validation: torch.Tensor, **rest: Any) -> dict[str, Any]:
+        Recording.given = x.clone(), rest["y"]
+        return super().fit(x, validation, **rest)
+
+
+def test_every_label_reaches_the_model_beside_its_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows count up, so that a window's own value tells which row it was."""
+    monkeypatch.setitem(MODELS, "ae", Recording)
+    x = np.arange(100.0)[:, None] + np.zeros((1, 3))
+    x[30] = NAN  # a labelled row that cannot be used
+    y = np.zeros(100, int)
+    y[[5, 30, 60, 90]], y[[7, 40, 95]] = -1, 1
+    d = Detector(epochs=1).fit(x, y)
+    given, labels = Recording.given
+    assert labels is not None
+    rows = d._parts[0].unscale(given[:, 0].numpy())[:, 0].round().astype(int)  # type: ignore[index]
+    assert (np.diff(rows) > 0).all()  # in time order
+    np.testing.assert_array_equal(labels.numpy(), y[rows])
+    assert {5, 60, 90} == set(rows[labels.numpy() < 0])  # of the whole history
+    assert {7, 40} == set(rows[labels.numpy() > 0])  # row 95 is held out
+    assert labels.dtype == torch.int64
+    Detector(epochs=1).fit(x)
+    assert Recording.given[1] is None
 
 
 def test_missing_cells_do_not_matter_whatever_they_hold(detector: Detector) -> None:
@@ -240,13 +275,19 @@ def test_a_history_that_stands_still_is_not_enough() -> None:
         ("k", True),
         ("alpha", -1),
         ("alpha", NAN),
+        ("alpha", 1.1e9),
         ("latent_dim", 0),
         ("bank_windows", 1),
         ("epochs", 0),
         ("calibration_share", 1.0),
         ("false_alarm_rate", 0),
+        ("false_alarm_rate", NAN),
+        ("false_alarm_rate", "much"),
         ("max_extrapolation", 0.5),
+        ("max_extrapolation", np.inf),
+        ("max_extrapolation", True),
         ("seed", -1),
+        ("seed", 2**32),
         ("device", "abacus"),
     ],
 )
@@ -259,6 +300,32 @@ def test_settings_of_the_config_are_settings_of_the_detector() -> None:
     given = Config().detector.model_dump()
     mine = {key: value for key, value in vars(Detector()).items() if not key.startswith("_")}
     assert given.items() <= mine.items()
+    assert mine.keys() == {*SETTINGS, "device"}
+
+
+@pytest.mark.parametrize(
+    ("key", "table"), [("model", MODELS), ("scorer", SCORERS), ("network", NETWORKS)]
+)
+def test_the_config_allows_what_there_is(key: str, table: dict[str, object]) -> None:
+    assert set(get_args(DetectorConfig.model_fields[key].annotation)) == table.keys()
+
+
+@pytest.mark.parametrize(
+    "given", [{"k": 0}, {"alpha": 2e9}, {"seed": 2**32}, {"bank_windows": 1}, {"epochs": 0.5}]
+)
+def test_what_training_refuses_the_config_refuses_alike(given: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError) as of_config:
+        parse_config({"detector": given})
+    with pytest.raises(ConfigError) as of_training:
+        Detector(**given).fit(waves(40))
+    assert str(of_config.value) == str(of_training.value)
+
+
+def test_a_setting_given_as_another_kind_of_number_is_the_same_setting() -> None:
+    x = waves(60)
+    a, b = (Detector(k=k, seed=s, epochs=1).fit(x) for k, s in ((5, 3), (np.int64(5), np.int64(3))))  # type: ignore[arg-type]
+    assert a.card == b.card
+    assert a.score(x).raw.tobytes() == b.score(x).raw.tobytes()
 
 
 @pytest.mark.parametrize("y", [[0, 1], [[0] * 40], [2] * 40])
@@ -289,6 +356,7 @@ def test_a_detector_knows_which_windows_it_was_made_for(detector: Detector) -> N
         "sensors": dataclasses.replace(spec, sensors=spec.sensors[::-1]),
         "length": dataclasses.replace(spec, length=9),
         "period_ns": dataclasses.replace(spec, period_ns=5),
+        "hop_ns": dataclasses.replace(spec, hop=4),
     }
     for what, other in others.items():
         with pytest.raises(ArtifactMismatch, match=f"made for {what}"):

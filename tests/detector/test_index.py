@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
-from stream_ad.detector.index import ExactIndex
+from stream_ad.detector.index import GROUP, ExactIndex
 
 
 def brute(points: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -28,14 +31,31 @@ def test_equals_brute_force(n: int, dimensions: int) -> None:
     np.testing.assert_array_equal(numbers, which)
 
 
-def test_equals_scikit_learn() -> None:
+@pytest.mark.parametrize(("n", "k"), [(600, 20), (4000, 20), (9000, 10)])
+def test_equals_scikit_learn(n: int, k: int) -> None:
     rng = np.random.default_rng(0)
-    points, queries = rng.normal(size=(4000, 12)), rng.normal(size=(200, 12))
+    points, queries = rng.normal(size=(n, 12)), rng.normal(size=(200, 12))
     peer = NearestNeighbors(algorithm="brute").fit(points)
-    distances, numbers = ExactIndex(points).search(queries, 20)
-    wanted, which = peer.kneighbors(queries, 20)
+    distances, numbers = ExactIndex(points).search(queries, k)
+    wanted, which = peer.kneighbors(queries, k)
     np.testing.assert_allclose(distances, wanted, atol=1e-9)
     np.testing.assert_array_equal(numbers, which)
+
+
+def test_the_largest_of_these_banks_selects_groups_by_topk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    widths = []
+    topk = torch.Tensor.topk
+
+    def recorded(values: torch.Tensor, *args: Any, **options: Any) -> object:
+        widths.append(values.shape[1])
+        return topk(values, *args, **options)
+
+    monkeypatch.setattr(torch.Tensor, "topk", recorded)
+    for n in (4000, 9000):
+        ExactIndex(np.random.default_rng(0).normal(size=(n, 2))).search(np.zeros((3, 2)), 10)
+    assert widths == [9000 // GROUP]
 
 
 @pytest.mark.parametrize("offset", [0, 1e4, 1e8])

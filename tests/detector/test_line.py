@@ -13,8 +13,8 @@ from scipy.stats import norm
 
 from stream_ad.alerting import AlertState, Details, Rules, WindowVerdict, step
 from stream_ad.config import AlarmConfig
-from stream_ad.detector.calibration import DAY, autocorrelation_time
-from stream_ad.detector.line import AlarmLine, Calibration
+from stream_ad.detector.calibration import DAY, Calibration, autocorrelation_time
+from stream_ad.detector.line import AlarmLine
 from stream_ad.errors import NotEnoughHistory
 
 MINUTE = 60 * 10**9

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pytest
@@ -10,12 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from stream_ad.detector import Detector
+from stream_ad.detector.blocks import BLOCK
 from stream_ad.detector.forward import forward
 from stream_ad.detector.networks import NETWORKS
 from tests.detector.streams import few_steps, waves
 
-ROWS = 300
-SIZES = [*range(1, 8), 63, 64, 65, 127, 128, 129, 200, 299, 300]
+MOST = 300  # every batch size up to here
+ROWS = max(MOST, BLOCK + 44)
+EDGES = {*range(1, 8), BLOCK - 1, BLOCK, BLOCK + 1, MOST, ROWS}
 SHAPES = [(64, 8), (32, 38), (7, 3), (1, 5)]
 
 Judge = Callable[[NDArray[np.float32]], dict[str, NDArray[np.generic]]]
@@ -38,18 +40,25 @@ def numbers_of(detector: Detector) -> Judge:
     return judge
 
 
-def batches(rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """Yield row numbers in batches of every size, in order and out of order."""
-    for size in SIZES:
+def some_sizes(seed: int) -> list[int]:
+    """Return the sizes at which something could change, and a few others."""
+    others = np.random.default_rng(seed).integers(8, MOST, size=6).tolist()
+    return sorted(EDGES | set(others))
+
+
+def batches(sizes: Iterable[int]) -> Iterator[NDArray[np.int64]]:
+    """Yield row numbers in batches of these sizes, in order and out of order."""
+    rng = np.random.default_rng(0)
+    for size in sizes:
         first = int(rng.integers(ROWS - size + 1))
         yield np.arange(first, first + size)
         yield rng.permutation(ROWS)[:size]
 
 
-def check_bits(judge: Judge, x: NDArray[np.float32]) -> None:
+def check_bits(judge: Judge, x: NDArray[np.float32], sizes: Iterable[int]) -> None:
     """Compare the bytes of every batch with those of the whole."""
     whole = judge(x)
-    for rows in batches(np.random.default_rng(0)):
+    for rows in batches(sizes):
         for name, part in judge(x[rows]).items():
             assert part.tobytes() == whole[name][rows].tobytes(), f"{name} of {len(rows)} rows"
 
@@ -70,7 +79,18 @@ def test_any_batch_in_any_order_gives_the_same_bytes(
 ) -> None:
     few_steps(monkeypatch)
     x = stream(length, sensors)
-    check_bits(numbers_of(Detector(network=network, epochs=1).fit(x)), x)
+    judge = numbers_of(Detector(network=network, epochs=1).fit(x))
+    check_bits(judge, x, some_sizes(seed=length))
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_batch_size_gives_the_same_bytes(
+    network: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few_steps(monkeypatch)
+    x = stream(8, 3)
+    detector = Detector(network=network, epochs=1).fit(x)
+    check_bits(lambda part: {"raw": detector.score(part).raw}, x, range(1, MOST + 1))
 
 
 def test_a_thousand_points_in_the_bank_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +99,7 @@ def test_a_thousand_points_in_the_bank_change_nothing(monkeypatch: pytest.Monkey
     x = waves(2000, 4, 2)
     detector = Detector(epochs=1).fit(x)
     assert len(detector._parts[2].bank) > 1000  # type: ignore[index]
-    check_bits(numbers_of(detector), x[:ROWS])
+    check_bits(numbers_of(detector), x[:ROWS], some_sizes(seed=0))
 
 
 def test_memory_layout_and_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +128,7 @@ def test_the_law_catches_batches_of_their_own_size() -> None:
         return {"z": (torch.from_numpy(part).flatten(1) @ weights).numpy()}
 
     with pytest.raises(AssertionError, match="z of"):
-        check_bits(naive, x)
+        check_bits(naive, x, EDGES)
 
 
 def test_the_law_catches_a_score_relative_to_its_batch() -> None:
@@ -117,4 +137,4 @@ def test_the_law_catches_a_score_relative_to_its_batch() -> None:
         return {"raw": level - level.mean()}
 
     with pytest.raises(AssertionError, match="raw of"):
-        check_bits(relative, waves(ROWS))
+        check_bits(relative, waves(ROWS), EDGES)

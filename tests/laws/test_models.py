@@ -333,7 +333,7 @@ class Stand:
 
     def score(self, x: Any) -> Scores:
         raw = self.raw(x)
-        return Scores(raw, raw, np.abs(x - self.level).mean(axis=1), raw[:, None])
+        return Scores(raw, raw, np.abs(x - self.level).mean(axis=1))
 
     def decision_function(self, x: Any) -> NDArray[np.float64]:
         return self.score(x).raw
@@ -380,7 +380,7 @@ class Dividing(Stand):
     def score(self, x: Any) -> Scores:
         with np.errstate(all="ignore"):
             raw = np.abs((x - self.level) / x.std(axis=0)).mean(axis=(1, 2))
-        return Scores(raw, raw, raw[:, None].repeat(C, 1), raw[:, None])
+        return Scores(raw, raw, raw[:, None].repeat(C, 1))
 
 
 class Infinite(Stand):

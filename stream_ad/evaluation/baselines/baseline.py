@@ -56,7 +56,7 @@ class Baseline:
         """Score windows (n, T, C) in sensor units, NaN = missing; no part per sensor."""
         raw = self._scorer.score(rows_of(self.scaler, values))
         n, sensors = len(values), values.shape[2]
-        return Scores(raw, raw, np.zeros((n, sensors)), np.ones((n, 1)))
+        return Scores(raw, raw, np.zeros((n, sensors)))
 
     def explain(self, X: NDArray[np.float32]) -> Explanation:
         """Say per sensor what PCA did not rebuild; the others have nothing to say.

@@ -9,11 +9,8 @@ from numpy.typing import NDArray
 
 from stream_ad.config import Config, DetectorConfig
 from stream_ad.detector.calibration import Calibration
-from stream_ad.detector.history import check_enough, split
-from stream_ad.detector.inputs import as_windows
-from stream_ad.detector.learning import usable
 from stream_ad.detector.line import AlarmLine
-from stream_ad.detector.scaling import Scaler
+from stream_ad.detector.prepare import in_order, prepare
 from stream_ad.errors import ConfigError
 from stream_ad.evaluation.baselines.baseline import Baseline, RowScorer, rows_of
 from stream_ad.evaluation.baselines.forests import HalfSpaceTrees, IsolationForest
@@ -76,20 +73,15 @@ def fit_baseline(name: str, windows: Windows, spec: WindowSpec, config: Config) 
     """
     if name not in BASELINES:
         raise ConfigError("baseline", name, f"one of {', '.join(BASELINES)}")
-    max_missing = config.windows.max_missing
-    values = as_windows(windows.values, "windows.values", (spec.length, len(spec.sensors)))
-    order = np.lexsort((windows.machine.astype(str), windows.start))
-    normal = Windows(windows.machine, windows.start, values, windows.offset).take(order)
-    normal = normal.take(np.flatnonzero(~np.isnan(normal.values).all(axis=(1, 2))))
-    parts = split(normal.start, spec.window_ns, config.detector.calibration_share)
-    scaler = Scaler.fit(normal.values[parts.training])
-    before_gap = np.concatenate([parts.training, parts.validation])
-    learning, held_out = (
-        usable(normal.take(rows), scaler, max_missing) for rows in (before_gap, parts.calibration)
+    parts = prepare(
+        in_order(windows, spec),
+        spec.window_ns,
+        config.detector.calibration_share,
+        max_missing=config.windows.max_missing,
     )
-    check_enough(len(windows), len(learning), len(held_out), config.detector.calibration_share)
-    scorer = BASELINES[name](rows_of(scaler, learning.values), config.detector)
-    baseline = Baseline(name, scaler, scorer)
+    before_gap, held_out = Windows.concat([parts.training, parts.validation]), parts.held_out
+    scorer = BASELINES[name](rows_of(parts.scaler, before_gap.values), config.detector)
+    baseline = Baseline(name, parts.scaler, scorer)
     raw = baseline.score(held_out.values).raw
     calibration = Calibration(held_out.machine, held_out.start, raw, spec.hop_ns, spec.window_ns)
     baseline.line_ = AlarmLine.for_budget(calibration, config.alarm)

@@ -88,8 +88,7 @@ class AresRaw:
 
     def score(self, X: NDArray[np.float32]) -> Floats:
         """Return raw scores (n,) of rows (n, d)."""
-        raw, _ = self._ares.score(X, self._error(X))
-        return raw
+        return self._ares.score(X, self._error(X))
 
     def _error(self, X: NDArray[np.float32]) -> Floats:
         error: Floats = np.mean((X - self._mean) ** 2, axis=1)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_ad.detector.history import check_enough, split
+from stream_ad.detector.split import check_enough, split
 from stream_ad.errors import NotEnoughHistory
 
 
