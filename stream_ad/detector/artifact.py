@@ -3,7 +3,7 @@
 ::
 
     PATH/
-    ├── card.json             what it is, how it was made, SHA-256 of the other two
+    ├── card.json             what it is, how it was made, SHA-256 of itself and the others
     ├── weights.safetensors   the model
     └── arrays.safetensors    scaler, bank, calibration, alarm line
 
@@ -28,6 +28,7 @@ from safetensors import SafetensorError
 from stream_ad.errors import ArtifactCorrupt, ArtifactMismatch, ArtifactNotFound, OutputError
 
 FORMAT = 1
+SEAL = "sha256"
 CARD, WEIGHTS, ARRAYS = "card.json", "weights.safetensors", "arrays.safetensors"
 
 Arrays = dict[str, NDArray[Any]]
@@ -41,7 +42,7 @@ def write_artifact(path: Path, card: Mapping[str, Any], weights: Arrays, arrays:
     path : Path
         The folder; an artifact that is already there is replaced.
     card : dict
-        JSON values; ``format`` and ``files`` are added.
+        JSON values; ``format``, ``files`` and ``sha256`` are added.
     weights, arrays : dict of arrays
 
     Raises
@@ -51,9 +52,7 @@ def write_artifact(path: Path, card: Mapping[str, Any], weights: Arrays, arrays:
     """
     files = {WEIGHTS: _packed(weights), ARRAYS: _packed(arrays)}
     digests = {name: {"sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}
-    whole = {"format": FORMAT, **card, "files": digests}
-    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
-    files[CARD] = orjson.dumps(whole, option=options)
+    files[CARD] = sealed({"format": FORMAT, **card, "files": digests})
     fresh = path.parent / f".{path.name}.{os.getpid()}.new"
     try:
         if path.exists() and not (path / CARD).is_file() and any(path.iterdir()):
@@ -65,6 +64,24 @@ def write_artifact(path: Path, card: Mapping[str, Any], weights: Arrays, arrays:
     except OSError as cause:
         shutil.rmtree(fresh, ignore_errors=True)
         raise OutputError(f"cannot write the artifact {path}: {cause.strerror or cause}") from cause
+
+
+def sealed(card: Mapping[str, Any]) -> bytes:
+    """Return a card as it stands on disk, with the digest of everything in it.
+
+    Examples
+    --------
+    >>> orjson.loads(sealed({"k": 10})) == {"k": 10, "sha256": _seal({"k": 10})}
+    True
+    """
+    plain = orjson.loads(orjson.dumps(card, option=orjson.OPT_SERIALIZE_NUMPY))
+    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    return orjson.dumps(plain | {SEAL: _seal(plain)}, option=options)
+
+
+def _seal(card: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in card.items() if key != SEAL}
+    return hashlib.sha256(orjson.dumps(rest, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def read_artifact(path: Path) -> tuple[dict[str, Any], Arrays, Arrays]:
@@ -173,6 +190,8 @@ def _read_card(path: Path) -> dict[str, Any]:
         raise ArtifactMismatch(
             f"{path} has artifact format {card.get('format')!r}; this version reads {FORMAT}"
         )
+    if card.get(SEAL) != _seal(card):
+        raise ArtifactCorrupt(f"{path / CARD} was changed: its sha256 is not that of its content")
     return card
 
 

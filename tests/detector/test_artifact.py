@@ -19,6 +19,7 @@ from stream_ad.detector.artifact import (
     WEIGHTS,
     card_digest,
     read_artifact,
+    sealed,
     write_artifact,
 )
 from stream_ad.errors import ArtifactCorrupt, ArtifactMismatch, ArtifactNotFound, OutputError
@@ -38,7 +39,7 @@ def saved(detector: Detector, tmp_path: Path) -> Path:
 
 def rewrite_card(path: Path, **changes: object) -> None:
     card = orjson.loads((path / CARD).read_bytes())
-    (path / CARD).write_bytes(orjson.dumps(card | changes))
+    (path / CARD).write_bytes(sealed(card | changes))
 
 
 def test_a_loaded_detector_gives_the_same_bytes(detector: Detector, saved: Path) -> None:
@@ -172,7 +173,7 @@ def test_a_card_that_does_not_fit_its_files_is_corrupt(
 def test_a_card_without_a_part_is_corrupt_and_says_which(saved: Path, key: str) -> None:
     card = orjson.loads((saved / CARD).read_bytes())
     for spoiled in (card | {key: 3}, {name: card[name] for name in card if name != key}):
-        (saved / CARD).write_bytes(orjson.dumps(spoiled))
+        (saved / CARD).write_bytes(sealed(spoiled))
         with pytest.raises(ArtifactCorrupt, match=rf"'{key}' is missing"):
             Detector.load(saved)
 

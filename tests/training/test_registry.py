@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from stream_ad.detector import Detector
+from stream_ad.detector.artifact import sealed
 from stream_ad.training.registry import Registry
 from tests.cli.command import good, metrics, refused, scores
 from tests.cli.recordings import HOP, LEARNED, LENGTH, STEPS, text_of, write_config, write_csv
@@ -148,9 +149,16 @@ def card(**keys: Any) -> Callable[[Path], None]:
                 del tree[key]
             else:
                 tree[key] = value
-        (folder / "card.json").write_bytes(orjson.dumps(tree))
+        (folder / "card.json").write_bytes(sealed(tree))
 
     return change
+
+
+def one_digit(folder: Path) -> None:
+    """Change a setting in the card and nothing else."""
+    text = (folder / "card.json").read_text()
+    assert '"k": 10' in text
+    (folder / "card.json").write_text(text.replace('"k": 10', '"k": 3'))
 
 
 def garbage(folder: Path) -> None:
@@ -186,6 +194,7 @@ UNFIT = "card and files do not fit each other"
         (card(format=None), "format None"),
         (card(files={}), "SHA-256"),
         (card(files=[]), CARD),
+        (one_digit, CARD),
         (card(effective_from=None), "effective_from = None"),
         (card(effective_from="soon"), "effective_from = 'soon'"),
         (card(effective_from=1.5), "effective_from = 1.5"),
