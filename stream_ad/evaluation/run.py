@@ -66,11 +66,12 @@ class Evaluation:
         if self.label_column is None:
             return None
         config, spec = self.pipeline.config, self.pipeline.spec
-        machine, time, label = read_labels(self.source.path, config, self.label_column)
         # a window record is dated by its start; what it tells is known at its end
         lasting = spec.window_ns if config.input.format == "window" else 0
-        later = time + lasting > self.since
-        return LabelledRows(machine[later], time[later] + lasting, label[later], lasting)
+        machine, time, label = read_labels(
+            self.source.path, config, self.label_column, after=self.since - lasting
+        )
+        return LabelledRows(machine, time + lasting, label, lasting)
 
     def judge(self, run: Run, rows: LabelledRows) -> dict[str, Any]:
         """Hold one run against the truth."""

@@ -33,7 +33,7 @@ NORMAL = frozenset(
 Labels = tuple[NDArray[np.object_], NDArray[np.int64], NDArray[np.int8]]
 
 
-def read_labels(path: Path, config: Config, column: str) -> Labels:
+def read_labels(path: Path, config: Config, column: str, after: int | None = None) -> Labels:
     """Read which rows of a file are anomalies.
 
     A label is an anomaly where it is true, a number other than 0, or one of the words of
@@ -48,6 +48,8 @@ def read_labels(path: Path, config: Config, column: str) -> Labels:
         ``input`` and ``limits`` are used.
     column : str
         Column name, or dotted path in JSON lines.
+    after : int, optional
+        Rows at or before this time, in ns, are dropped as they are read.
 
     Returns
     -------
@@ -63,7 +65,11 @@ def read_labels(path: Path, config: Config, column: str) -> Labels:
         For a file that cannot be read, has no such label, or one that is none of the words.
     """
     chunks = _json_chunks if kind_of(path) == "json" else _table_chunks
-    parts = [_chunk(*part, config.input, path, column) for part in chunks(path, config, column)]
+    parts = []
+    for part in chunks(path, config, column):
+        labels = _chunk(*part, config.input, path, column)
+        later = slice(None) if after is None else np.flatnonzero(labels[1] > after)
+        parts.append((labels[0][later], labels[1][later], labels[2][later]))
     return (
         np.concatenate([part[0] for part in parts]),
         np.concatenate([part[1] for part in parts]),

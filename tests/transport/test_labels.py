@@ -56,6 +56,12 @@ def test_every_kind_of_file_has_the_same_labels(tmp_path: Path, kind: str) -> No
     assert label.dtype == np.dtype(np.int8)
 
 
+def test_labels_of_the_history_are_dropped_as_they_are_read(tmp_path: Path) -> None:
+    path = write(tmp_path, "csv", ["1", "0", "1", "0"])
+    machine, time, label = read_labels(path, CONFIG, "fault", after=10**9)
+    assert (len(machine), time.tolist(), label.tolist()) == (2, [2 * 10**9, 3 * 10**9], [1, 0])
+
+
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
 def test_an_absent_label_column_is_an_input_error(tmp_path: Path, kind: str) -> None:
     path = write(tmp_path, kind, ["0"])
