@@ -42,6 +42,19 @@ class Judged:
         self.findings: list[Findings | None] = [None] * n
         self.describe: dict[int, Describe] = {}  # alarming windows
 
+    def rows(self) -> Iterator[tuple[str, int, int, bool, float, float, float]]:
+        """Yield machine, start, version, whether scored, raw and static score, p-value."""
+        return zip(
+            self.windows.machine,
+            self.windows.start.tolist(),
+            self.version.tolist(),
+            self.scored.tolist(),
+            self.raw.tolist(),
+            self.static_score.tolist(),
+            self.p.tolist(),
+            strict=True,
+        )
+
 
 class Pipeline:
     """All machines of one stream, scored window by window.
@@ -99,12 +112,23 @@ class Pipeline:
         judged = self._judge(windows)
         scores: list[ScoreRow] = []
         incidents: list[IncidentEvent] = []
-        for verdict in self._verdicts(judged):
-            state = self.machines.states[verdict.machine_id]
-            result = step(state.alerts, verdict, self._rules)
-            incidents.extend(event for _, event in result.events)
-            if verdict.scored:
-                scores.append(_row(verdict, result.incident_id))
+        for i, (machine, start, v, scored, raw, static, p) in enumerate(judged.rows()):
+            state, incident = self.machines.states[machine], None
+            if v < 0:
+                state.counts["before_model"] += 1
+                continue
+            state.counts["scored" if scored else "too_much_missing"] += 1
+            alarm, alerts = scored and static > 1, state.alerts
+            # most windows are quiet: for them there is nothing to step through
+            if alarm or alerts.open or alerts.recent or judged.findings[i]:
+                result = step(alerts, self._verdict(judged, i), self._rules)
+                incidents.extend(event for _, event in result.events)
+                incident = result.incident_id
+            if scored:
+                end, number = start + self.spec.window_ns, self.versions[v].number
+                scores.append(
+                    ScoreRow(machine, start, end, static, p, alarm, static, raw, incident, number)
+                )
         return Outputs(scores, incidents, batch.dead)
 
     def changed(self, batch: Batch) -> Collection[str]:
@@ -143,56 +167,25 @@ class Pipeline:
             described = Describe.many(judge, self.spec, values[alarming])
             judged.describe.update(zip(rows[alarming].tolist(), described, strict=True))
 
-    def _verdicts(self, judged: Judged) -> Iterator[WindowVerdict]:
-        windows, span = judged.windows, self.spec.window_ns
-        columns = zip(
-            windows.machine,
-            windows.start.tolist(),
-            judged.version.tolist(),
-            judged.scored.tolist(),
-            judged.missing.tolist(),
-            judged.raw.tolist(),
-            judged.static_score.tolist(),
-            judged.p.tolist(),
-            strict=True,
+    def _verdict(self, judged: Judged, i: int) -> WindowVerdict:
+        version, described = self.versions[judged.version[i]], judged.describe.get(i)
+        start, static = int(judged.windows.start[i]), float(judged.static_score[i])
+        scored = bool(judged.scored[i])
+        return WindowVerdict(
+            machine_id=judged.windows.machine[i],
+            start=start,
+            end=start + self.spec.window_ns,
+            missing_share=float(judged.missing[i]),
+            scored=scored,
+            alarm=scored and static > 1,
+            raw=float(judged.raw[i]),
+            score=static,
+            static_score=static,
+            p=float(judged.p[i]),
+            line=version.detector.line_.line,
+            sensor_share=None if described is None else described.sensor_share,
+            explain=described,
+            quality=judged.findings[i],
+            model_id=version.model_id,
+            model_version=version.number,
         )
-        for i, (machine, start, v, scored, missing, raw, static, p) in enumerate(columns):
-            counts = self.machines.states[machine].counts
-            if v < 0:
-                counts["before_model"] += 1
-                continue
-            counts["scored" if scored else "too_much_missing"] += 1
-            version, described = self.versions[v], judged.describe.get(i)
-            yield WindowVerdict(
-                machine_id=machine,
-                start=start,
-                end=start + span,
-                missing_share=missing,
-                scored=scored,
-                alarm=scored and static > 1,
-                raw=raw,
-                score=static,
-                static_score=static,
-                p=p,
-                line=version.detector.line_.line,
-                sensor_share=None if described is None else described.sensor_share,
-                explain=described,
-                quality=judged.findings[i],
-                model_id=version.model_id,
-                model_version=version.number,
-            )
-
-
-def _row(verdict: WindowVerdict, incident_id: str | None) -> ScoreRow:
-    return ScoreRow(
-        verdict.machine_id,
-        verdict.start,
-        verdict.end,
-        verdict.score,
-        verdict.p,
-        verdict.alarm,
-        verdict.static_score,
-        verdict.raw,
-        incident_id,
-        verdict.model_version or 0,
-    )

@@ -9,13 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stream_ad.detector.blocks import blocks, one_thread
+from stream_ad.detector.blocks import BLOCK, one_thread
 
 Found = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 SPARE = 5  # candidates beyond k, so that rounding seldom leaves the order in doubt
-GROUP = 16  # at most so many points are looked at as one first
-QUICK = 64  # torch selects m of n several times as fast where n >= 64 m
+GROUP = 8  # points whose smallest distance is looked at first
+LARGE = 1e37  # squares up to here are finite in float32
+QUICK = 64  # torch is quick to select m of n where n >= 64 m, numpy elsewhere
 
 
 class Index(Protocol):
@@ -75,7 +76,8 @@ class ExactIndex:
         spare = rows.new_zeros((-len(rows) % GROUP, rows.shape[1]))
         spare[:, -1] = float("inf")
         columns = torch.cat([rows, spare]).T.contiguous()
-        self._columns = columns.float(), columns
+        self._columns = columns
+        self._rough = columns.float() if self._farthest < LARGE else columns
         self._every = torch.arange(len(rows), device=device)[None]
 
     def __len__(self) -> int:
@@ -87,32 +89,35 @@ class ExactIndex:
         centred = np.asarray(queries, np.float64) - self._middle
         distances = np.empty((len(centred), k))
         numbers = np.empty((len(centred), k), np.int64)
-        with one_thread(), torch.no_grad():
-            for rows, block in blocks(centred):
-                found = self._block(torch.from_numpy(block).to(self._points.device), k)
-                used = rows.stop - rows.start
-                distances[rows], numbers[rows] = (part[:used].cpu().numpy() for part in found)
+        with one_thread(), torch.inference_mode():
+            # a short block needs no padding: products only choose what is then measured directly
+            for first in range(0, len(centred), BLOCK):
+                rows = slice(first, first + BLOCK)
+                found = self._block(torch.from_numpy(centred[rows]).to(self._points.device), k)
+                distances[rows], numbers[rows] = (part.cpu().numpy() for part in found)
         return np.sqrt(distances, out=distances), numbers
 
     def _block(self, q: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """Return squared distances and numbers for one block of queries (BLOCK, D)."""
+        """Return squared distances and numbers for queries (B, D)."""
         if k + SPARE >= len(self):
             return self._measure(q, self._every.expand(len(q), -1), k)
-        squares, numbers = q.new_empty((len(q), k)), self._every.new_empty((len(q), k))
-        left = torch.arange(len(q), device=q.device)
-        for columns in self._columns:
-            part = q[left]
-            extended = torch.cat([-2 * part, part.new_ones((len(part), 1))], dim=1)
-            near, candidates = _smallest(extended.to(columns.dtype) @ columns, k + SPARE)
-            squares[left], numbers[left] = self._measure(part, candidates, k)
-            length = part.square().sum(1)
-            beyond = near.amax(1) + length - self._rounding(length, columns)
-            left = left[~(beyond > squares[left, -1])]  # not a number is doubtful too
-            if not len(left):
-                return squares, numbers
-        for row in left.tolist():
-            squares[row], numbers[row] = self._measure(q[row : row + 1], self._every, k)
+        squares, numbers, doubtful = self._by_product(q, k, self._rough)
+        if doubtful.any():
+            rows = doubtful.nonzero().flatten()
+            found = self._by_product(q[rows], k, self._columns)
+            squares[rows], numbers[rows], doubtful = found
+            for row in rows[doubtful].tolist():
+                squares[row], numbers[row] = self._measure(q[row : row + 1], self._every, k)
         return squares, numbers
+
+    def _by_product(self, q: Tensor, k: int, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the same, and in which rows rounding could have hidden a nearer point."""
+        extended = torch.cat([-2 * q, q.new_ones((len(q), 1))], dim=1).to(columns.dtype)
+        near, candidates = _smallest(extended @ columns, k + SPARE)
+        squares, numbers = self._measure(q, candidates, k)
+        length = q.square().sum(1)
+        beyond = near.amax(1) + length - self._rounding(length, columns)
+        return squares, numbers, ~(beyond > squares[:, -1])  # not a number is doubtful too
 
     def _rounding(self, length: Tensor, columns: Tensor) -> Tensor:
         """Return a bound on the error of the product of queries of a squared length."""
@@ -134,15 +139,19 @@ def _smallest(values: Tensor, m: int) -> tuple[Tensor, Tensor]:
     several times as fast as one long one. A group is every so many-th column.
     """
     rows, columns = values.shape
-    group = GROUP
-    while group > 1 and columns // group < QUICK * m:
-        group //= 2
-    if group == 1:
-        near, place = values.topk(m, largest=False, sorted=False)
-        return near, place
-    width = columns // group
-    grouped = values.view(rows, group, width)
-    groups = grouped.amin(1).topk(m, largest=False, sorted=False).indices  # (rows, m)
-    chosen = grouped.gather(2, groups.unsqueeze(1).expand(-1, group, -1)).flatten(1)
-    near, place = chosen.topk(m, largest=False, sorted=False)
-    return near, groups.gather(1, place % m) + place // m * width
+    width = columns // GROUP
+    if width < 2 * m:
+        place = _select(values, m)
+        return values.gather(1, place), place
+    grouped = values.view(rows, GROUP, width)
+    groups = _select(grouped.amin(1), m)  # (rows, m)
+    chosen = grouped.gather(2, groups.unsqueeze(1).expand(-1, GROUP, -1)).flatten(1)
+    place = _select(chosen, m)
+    return chosen.gather(1, place), groups.gather(1, place % m) + place // m * width
+
+
+def _select(values: Tensor, m: int) -> Tensor:
+    """Return where the m smallest values of each row stand, in no order."""
+    if values.is_cpu and values.shape[1] < QUICK * m:
+        return torch.from_numpy(np.argpartition(values.numpy(), m - 1, axis=1)[:, :m])
+    return values.topk(m, largest=False, sorted=False).indices
