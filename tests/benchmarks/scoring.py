@@ -1,0 +1,192 @@
+"""Windows per second of the detector and of the whole replay path, beside bare ceilings.
+
+The first ceiling has scaled windows in memory: model forward, exact search of the 10 nearest
+in the whole bank in float32, equation 8 in numpy, in the fastest block size and kind of search
+of a few tried. The second one reads the same CSV file with pyarrow into float arrays before
+it, and writes the scores as CSV behind it. The detector scales, scores and checks
+windows in sensor units; the whole path is `FileSource` -> `Pipeline` -> `FileSink` with grid,
+states, alarm line, m-of-n, incidents, checkpoints and the final sort. Product and ceiling
+take turns, so that a machine that slows down slows both; the ratio is the median over turns.
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.csv as arrow_csv
+
+from stream_ad.detector import Detector
+from stream_ad.detector.blocks import one_thread
+from stream_ad.pipeline import Pipeline
+from stream_ad.progress import Silence
+from stream_ad.stream import stream
+from stream_ad.transport.files import open_source
+from stream_ad.transport.sinks import FileSink
+from stream_ad.versions import Version
+from tests.benchmarks.bare import Bare
+from tests.benchmarks.generated import Plant
+from tests.benchmarks.table import Figure, Grid, conclude, options, show
+
+DETECTOR_TARGET, WHOLE_TARGET = 0.8, 0.5
+SHAPES = (8, 64), (38, 32)  # sensors, slots
+MACHINES = 8
+CHECKPOINT_S = 0.5  # ten times as often as by default, so that each run has some
+SAME_SCORE = 1e-3  # relative: the ceiling's search is in float32
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """Shapes, banks, windows of the recording, and how often product and ceiling take turns."""
+
+    shapes: tuple[tuple[int, int], ...]
+    banks: tuple[int, ...]
+    windows: int
+    turns: int
+
+
+FULL = Effort(SHAPES, (1_000, 10_000), 16_384, 9)
+QUICK = Effort(SHAPES[:1], (500,), 2_048, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Speeds:
+    """Windows per second of one shape with one bank, and what must be right about them."""
+
+    name: str
+    ceiling: float
+    detector: float
+    file_ceiling: float
+    whole: float
+    detector_ratio: float
+    whole_ratio: float
+    tried: str
+    rows_missing: int
+    score_apart: float
+
+    def row(self) -> list[str]:
+        """Return the cells of the table."""
+        speeds = self.ceiling, self.detector, self.file_ceiling, self.whole
+        return [self.name, self.tried, *(f"{speed:,.0f}" for speed in speeds)]
+
+    def figures(self) -> list[Figure]:
+        """Return what is judged."""
+        return [
+            Figure(
+                f"detector/ceiling {self.name}", self.detector_ratio, DETECTOR_TARGET, form=".2f"
+            ),
+            Figure(f"whole/ceiling {self.name}", self.whole_ratio, WHOLE_TARGET, form=".2f"),
+            Figure(f"rows missing {self.name}", self.rows_missing, 0, "exactly", correctness=True),
+            Figure(
+                f"scores apart {self.name}",
+                self.score_apart,
+                SAME_SCORE,
+                "at most",
+                correctness=True,
+            ),
+        ]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark and return its exit code."""
+    arguments = options((__doc__ or "").splitlines()[0]).parse_args(argv)
+    effort = QUICK if arguments.quick else FULL
+    began = time.monotonic()
+    with one_thread(), tempfile.TemporaryDirectory() as folder:  # one, as the product scores
+        speeds = [
+            measured
+            for sensors, length in effort.shapes
+            for measured in _shape(Plant(MACHINES, sensors, length), effort, Path(folder))
+        ]
+    headings = ["sensors x slots, bank", "ceiling by", "ceiling 1", "detector", "ceiling 2"]
+    show(Grid("Windows per second", [*headings, "whole path"], [s.row() for s in speeds]))
+    figures = [figure for s in speeds for figure in s.figures()]
+    figures.append(Figure("minutes", (time.monotonic() - began) / 60, form=".1f"))
+    per_second = {
+        f"{kind} {s.name}": value
+        for s in speeds
+        for kind, value in (
+            ("ceiling_1_per_s", s.ceiling),
+            ("detector_per_s", s.detector),
+            ("ceiling_2_per_s", s.file_ceiling),
+            ("whole_per_s", s.whole),
+        )
+    }
+    return conclude(figures, arguments, per_second)
+
+
+def _shape(plant: Plant, effort: Effort, folder: Path) -> list[Speeds]:
+    recording = folder / f"{plant.sensors}x{plant.length}.csv"
+    each = effort.windows // plant.machines
+    plant.write(recording, each)
+    speeds = [_speeds(plant, bank, recording, each, effort.turns) for bank in effort.banks]
+    recording.unlink()
+    return speeds
+
+
+def _speeds(plant: Plant, bank: int, recording: Path, each: int, turns: int) -> Speeds:
+    detector = plant.detector(bank)
+    n, out = each * plant.machines, recording.parent / "out"
+    windows = plant.windows(each).values
+    scaled = detector._fitted()[0].scale(windows)
+    bare = Bare(detector, scaled[: min(n, 2048)])
+    plain, raw = bare.scores(scaled), detector.decision_function(windows)
+    # the median: where the nearest are very near, float32 leaves few digits of a distance
+    apart = np.abs(plain - raw) / np.maximum(np.abs(raw), np.median(np.abs(raw)))
+    ceiling, scored, ratio = _turns(
+        lambda: bare.scores(scaled), lambda: detector.score(windows), turns
+    )
+    file_ceiling, whole, whole_ratio = _turns(
+        lambda: bare.replay(recording, recording.with_suffix(".scores"), plant),
+        lambda: _replay(plant, detector, recording, out),
+        turns,
+    )
+    rows = arrow_csv.read_csv(out / "scores.csv").num_rows
+    shutil.rmtree(out)
+    return Speeds(
+        f"{plant.sensors}x{plant.length} {bank // 1000 or bank / 1000:g}k",
+        n / ceiling,
+        n / scored,
+        (n + plant.machines) / file_ceiling,
+        n / whole,
+        ratio,
+        whole_ratio * n / (n + plant.machines),
+        f"{bare.search.__name__.removeprefix('_by_')}, {bare.block}",
+        n - rows,
+        float(np.median(apart)),
+    )
+
+
+def _replay(plant: Plant, detector: Detector, recording: Path, out: Path) -> None:
+    config, spec = plant.config, plant.spec
+    source = open_source(recording, config, spec)
+    with FileSink(out, "recording", "config", checkpoint_s=CHECKPOINT_S) as sink:
+        pipeline = Pipeline(config, spec, [Version(detector, 1, 0)])
+        stream(source, pipeline, sink, 0, Silence())
+        sink.finish()
+
+
+def _turns(
+    ceiling: Callable[[], object], product: Callable[[], object], turns: int
+) -> tuple[float, float, float]:
+    """Return the median seconds of both, one after the other, and the median of their ratio."""
+    taken: tuple[list[float], list[float]] = ([], [])
+    for turn in range(turns + 1):
+        for seconds, run in zip(taken, (ceiling, product), strict=True):
+            began = time.perf_counter()
+            run()
+            if turn:  # the first one warms up
+                seconds.append(time.perf_counter() - began)
+    ratio = statistics.median(a / b for a, b in zip(*taken, strict=True))
+    return statistics.median(taken[0]), statistics.median(taken[1]), ratio
+
+
+if __name__ == "__main__":
+    sys.exit(main())

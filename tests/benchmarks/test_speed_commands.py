@@ -1,0 +1,87 @@
+"""The speed and memory benchmarks as commands; what is fast or flat is not judged here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pyarrow.csv as arrow_csv
+import pytest
+import torch
+
+from tests.benchmarks import memory, scoring
+from tests.benchmarks.bare import Bare, K
+from tests.benchmarks.generated import DEAD_EVERY, FAULT_EVERY, FAULT_WINDOWS, Plant
+
+
+def test_scoring_compares_product_and_ceiling(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It ends with 0, prints both tables, and product and ceiling gave the same scores."""
+    assert scoring.main(["--quick", "--json", str(tmp_path / "figures.json")]) == 0
+    printed = capsys.readouterr().out
+    assert "Windows per second" in printed
+    assert printed.endswith("held\n")
+    record = orjson.loads((tmp_path / "figures.json").read_bytes())
+    figures, targets = record["figures"], record["targets"]
+    assert figures["rows missing 8x64 0.5k"] == 0
+    assert figures["detector/ceiling 8x64 0.5k"] > 0
+    assert figures["whole/ceiling 8x64 0.5k"] > 0
+    assert targets["detector/ceiling 8x64 0.5k"] == 0.8
+    assert targets["whole/ceiling 8x64 0.5k"] == 0.5
+
+
+def test_memory_carries_every_window(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It ends with 0 after incidents and dead letters, and reports the growth."""
+    assert memory.main(["--quick", "--json", str(tmp_path / "figures.json")]) == 0
+    printed = capsys.readouterr().out
+    assert "Resident memory" in printed
+    assert printed.endswith("held\n")
+    record = orjson.loads((tmp_path / "figures.json").read_bytes())
+    assert record["figures"]["windows missing"] == 0
+    assert record["figures"]["incident events"] > 0
+    assert record["figures"]["dead letters"] > 0
+    assert record["targets"]["growth"] == 0.05
+
+
+def test_growth_is_the_highest_memory_against_that_after_the_first_windows() -> None:
+    tally = memory.Tally([10, 49_999, 50_000, 70_000, 90_000], [90, 120, 100, 104, 103])
+    assert tally.growth() == pytest.approx(0.04)
+
+
+def test_a_process_knows_its_memory() -> None:
+    block = np.ones(32 << 20, np.uint8)
+    assert block.nbytes < memory.resident() <= memory.peak()
+
+
+def test_the_ceiling_searches_the_whole_bank() -> None:
+    """Each of its searches finds the distances that brute force finds."""
+    plant = Plant(1, 2, 4)
+    detector = plant.detector(64)
+    scaler, model, scorer = detector._fitted()
+    scaled = scaler.scale(plant.windows(40).values)
+    bare = Bare(detector, scaled)
+    with torch.no_grad():
+        queries = model(torch.from_numpy(scaled)).z.double().numpy()
+    apart = np.linalg.norm(queries[:, None] - scorer.bank.z[None].astype(np.float64), axis=2)
+    expected = np.sort(apart, axis=1)[:, :K]
+    for search in (bare._by_distance, bare._by_product):
+        bare.search = search
+        np.testing.assert_allclose(bare.found(scaled)[1], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_recording_holds_what_the_plant_says(tmp_path: Path) -> None:
+    """Rows, machines, faults and unreadable times of a rough plant are those announced."""
+    plant, each = Plant(16, 3, 4, rough=True), FAULT_EVERY
+    plant.write(tmp_path / "a.csv", each)
+    table = arrow_csv.read_csv(tmp_path / "a.csv")
+    assert table.num_rows == (each + 1) * plant.length * plant.machines
+    dead = np.array(table.column("time").to_pylist()) == "soon"
+    assert dead.sum() == table.num_rows // DEAD_EVERY == 1
+    windows = plant.windows(each).values.reshape(each, plant.machines, plant.length, plant.sensors)
+    silent = np.isnan(windows[:, :, :, -1]).all(axis=2)
+    assert silent.sum(axis=0).tolist() == [FAULT_WINDOWS] * plant.machines
+    written = table.column("s1").to_numpy()[: each * plant.length * plant.machines]
+    turns = written.reshape(each, plant.length, plant.machines).transpose(0, 2, 1)
+    np.testing.assert_array_equal(turns.astype(np.float32), windows[:, :, :, 1])
