@@ -119,8 +119,7 @@ class Pipeline:
                 continue
             state.counts["scored" if scored else "too_much_missing"] += 1
             alarm, alerts = scored and static > 1, state.alerts
-            # most windows are quiet: for them there is nothing to step through
-            if alarm or alerts.open or alerts.recent or judged.findings[i]:
+            if alerts.hears(alarm, judged.findings[i]):  # else the verdict need not be made
                 result = step(alerts, self._verdict(judged, i), self._rules)
                 incidents.extend(event for _, event in result.events)
                 incident = result.incident_id

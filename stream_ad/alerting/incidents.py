@@ -68,7 +68,7 @@ def step(state: AlertState, verdict: WindowVerdict, rules: Rules) -> StepResult:
     >>> [(n, e.event, e.closed_reason) for n, e in step(state, low, rules).events]
     [(2, 'closed', 'recovered')]
     """
-    if not (verdict.alarm or state.open or state.recent or verdict.quality):
+    if not state.hears(verdict.alarm, verdict.quality):
         return StepResult([], None)
     teller = Teller(verdict.machine_id, rules)
     _quality(state, verdict, teller)

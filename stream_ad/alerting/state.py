@@ -162,6 +162,10 @@ class AlertState:
     open: dict[Kind, OpenIncident] = field(default_factory=dict)
     quality: QualityState = field(default_factory=QualityState)
 
+    def hears(self, alarm: bool, findings: object) -> bool:
+        """Say whether a window can change anything: most are quiet and cannot."""
+        return bool(alarm or findings or self.open or self.recent)
+
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values; what is empty is left out."""
         state: dict[str, Any] = {}
