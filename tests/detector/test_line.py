@@ -24,7 +24,7 @@ PER_DAY = DAY // MINUTE
 def stream(rng: np.random.Generator, n: int, correlation: float = 0.0) -> np.ndarray:
     """Scores that are exponential one by one and remember the last one (Gaussian AR(1))."""
     noise = rng.normal(size=n) * np.sqrt(1 - correlation**2)
-    return -norm.logsf(lfilter([1.0], [1.0, -correlation], noise))
+    return np.asarray(-norm.logsf(lfilter([1.0], [1.0, -correlation], noise)))
 
 
 def calibration(raw: np.ndarray | list[float], window: int = 1) -> Calibration:
