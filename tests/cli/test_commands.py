@@ -101,7 +101,7 @@ def test_baselines_stand_beside_the_detector(tmp_path: Path) -> None:
     rows = metrics(tmp_path / "out")["baselines"]
     assert len(rows) >= 5
     for name, record in rows.items():
-        assert name in answer.out
+        assert name.replace("_", " ") in answer.out
         assert 0 <= record["ranking"]["auc_roc"] <= 1
         assert record["budget"]["asked_per_machine_day"] == 50
 
