@@ -23,6 +23,7 @@ from stream_ad.detector.inputs import as_windows
 from stream_ad.detector.learning import learn
 from stream_ad.detector.line import AlarmLine
 from stream_ad.detector.models import WindowModel
+from stream_ad.detector.occlusion import occlude
 from stream_ad.detector.prepare import in_order
 from stream_ad.detector.scaling import Scaler
 from stream_ad.detector.scores import Scores
@@ -270,16 +271,16 @@ class Detector:
             As `score`.
         """
         values = self._checked(X)
-        scaler, _, scorer = self._fitted()
+        scaler, model, scorer = self._fitted()
         passed = self._pass(values, rebuilt=True)
-        assert passed.x_hat is not None
         contributions = scorer.contributions(passed.z, passed.error)
         _refuse_unless_finite(contributions.sum(axis=1), values, scaler)
-        slot, seen = farthest(scaler.scale(values), passed.x_hat)
-        window = scaler.expected(passed.x_hat)
+        blame, x_hat = occlude(model, scaler, values, passed)
+        slot, seen = farthest(scaler.scale(values), x_hat)
+        window = scaler.expected(x_hat)
         distances, numbers = scorer.index.search(passed.z, NEIGHBOURS)
         return Explanation(
-            share=shares(passed.sensor_error),
+            share=shares(blame),
             expected=at_slot(window, slot, seen),
             actual=at_slot(values.astype(np.float64), slot, seen),
             expected_window=window,

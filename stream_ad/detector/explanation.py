@@ -19,14 +19,14 @@ class Explanation:
     Parameters
     ----------
     share : float64 array (n, C)
-        Each sensor's share of the reconstruction error; sums to 1, or to 0 where the error
+        Each sensor's share of the blame (see `occlude`); sums to 1, or to 0 where the error
         is 0; 0 for sensors that are not known.
     expected, actual : float64 array (n, C)
         In the sensor's unit, at the slot where the two lie farthest apart (measured in
         scaled units); NaN where the sensor was never observed in the window or history.
     expected_window : float64 array (n, T, C)
-        The whole reconstruction in sensor units, within the range of the history; NaN for
-        sensors that are not known.
+        What the sensors other than the leading one say should have been, in sensor units,
+        within the range of the history; NaN for sensors that are not known.
     channels : tuple of str
         Names of the E lines of evidence.
     evidence : float64 array (n, E)

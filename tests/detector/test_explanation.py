@@ -63,16 +63,42 @@ def test_expected_and_actual_stand_at_the_same_slot_in_the_sensors_unit(
     np.testing.assert_allclose(typical, levels, atol=1.5)
 
 
-def test_shares_are_those_of_the_squared_error(detector: Detector) -> None:
+def summed_error(detector: Detector, x: np.ndarray) -> np.ndarray:
+    """Return the error summed over observed cells, of which it is the mean."""
+    return np.asarray(detector.score(x).error * np.isfinite(x).sum(axis=(1, 2)))
+
+
+def test_a_sensor_is_blamed_for_what_the_error_falls_by_without_it(detector: Detector) -> None:
     x = waves(250)[240:]
+    x[:, :, 1] += 40
     x[0, :4, 0] = NAN
+    falls = np.empty((len(x), 3))
+    for sensor in range(3):
+        without = x.copy()
+        without[:, :, sensor] = NAN
+        falls[:, sensor] = summed_error(detector, x) - summed_error(detector, without)
+    falls = falls.clip(0)
+    share = falls / falls.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(detector.explain(x).share, share, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("sensor", range(3))
+def test_a_sensor_far_out_is_named_and_expected_where_the_others_say(
+    detector: Detector, sensor: int
+) -> None:
+    """Far outside the history a network blames the healthy sensors and expects nonsense."""
+    true = waves(260)[240:]
+    x = true.copy()
+    x[:, :, sensor] += 60 * true[:, :, sensor].std()
     e = detector.explain(x)
-    scaler, _, _ = detector._parts  # type: ignore[misc]
-    z = scaler.scale(e.expected_window.astype(np.float32))
-    squares = np.nansum((scaler.scale(x) - z) ** 2, axis=1)
-    np.testing.assert_allclose(
-        e.share, squares / squares.sum(axis=1, keepdims=True), rtol=1e-2, atol=1e-3
-    )
+    np.testing.assert_array_equal(e.share.argmax(axis=1), sensor)
+    apart = np.abs(e.expected_window - true).mean(axis=(0, 1))
+    assert (apart < 0.75 * np.abs(true - true.mean((0, 1))).mean(axis=(0, 1))).all()
+
+
+def test_an_ordinary_window_shares_its_own_residuals(detector: Detector) -> None:
+    e = detector.explain(waves(250)[240:])
+    np.testing.assert_allclose(e.share.sum(axis=1), 1)
 
 
 def test_a_sensor_never_observed_in_the_window_has_no_values(detector: Detector) -> None:
