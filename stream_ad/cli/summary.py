@@ -47,7 +47,7 @@ def summary_lines(metrics: dict[str, Any]) -> Iterator[str]:
     windows, budget, incidents = metrics["windows"], metrics["budget"], metrics["incidents"]
     yield (
         f"{windows['scored']:,} windows of {metrics['machines']:,} machines scored, "
-        f"{incidents['process']} incidents, {incidents['data_quality']} of data quality"
+        f"{incidents['process']} incidents and {incidents['data_quality']} of data quality"
     )
     counted = {k: v for k, v in metrics["counts"].items() if v and k != "records"}
     if counted:

@@ -63,7 +63,7 @@ def _header(case: Case) -> Html:
     event = case.event
     kind = None if event.kind == "process" else tag("span", KIND[event.kind], class_="badge")
     title = tag("h3", badge(event), kind, f"{case.number}. ", name_of(event.machine_id))
-    when = join([moment(case.start), " to ", moment(case.end)])
+    when = join([moment(case.start), " to ", moment(case.end), " UTC"])
     ending = _ENDED.get(event.closed_reason or "", "closed")
     if case.open:
         ending = "still open at the end of the recording"

@@ -138,7 +138,7 @@ def rarity(p_value: float | None) -> str | None:
     Examples
     --------
     >>> rarity(1 / 498)
-    'about 1 in 500 normal windows scores this high'
+    'at most about 1 in 500 normal windows scores this high'
     >>> rarity(0.3)
     'about 30 in 100 normal windows score this high'
     """
@@ -146,7 +146,8 @@ def rarity(p_value: float | None) -> str | None:
         return None
     if p_value > 0.1:
         return f"about {round(100 * p_value)} in 100 normal windows score this high"
-    return f"about 1 in {_rounded(1 / p_value)} normal windows scores this high"
+    # a p-value has a floor: so far the history can tell, and no farther
+    return f"at most about 1 in {_rounded(1 / p_value)} normal windows scores this high"
 
 
 def _rounded(value: float) -> str:

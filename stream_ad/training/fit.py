@@ -46,7 +46,8 @@ def cut_of(train_until: str, config: Config) -> tuple[int | None, int | None]:
         return int(train_until), None
     time = TimeReader(config.input).one(train_until, Counter())
     if time == NAT:  # what the input's own format does not read may still be RFC 3339
-        time = TimeReader(InputConfig()).one(train_until, Counter())
+        plain = InputConfig(time_zone=config.input.time_zone)
+        time = TimeReader(plain).one(train_until, Counter())
     if time == NAT:
         allowed = "a number of rows, or a time as the input writes it or in RFC 3339"
         raise ConfigError("--train-until", train_until, allowed)

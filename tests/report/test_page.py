@@ -64,17 +64,17 @@ def test_an_incident_is_told_with_its_numbers_in_words(tmp_path: Path) -> None:
     for part in (
         "temp read 31.5\u00a0C where 20.0\u00a0C was expected",
         "75 %",
-        "about 1 in 500 normal windows scores this high",
+        "at most about 1 in 500 normal windows scores this high",
         "older, 2023-12-24 08:00 (distance 0.5)",
         "density 25 %",
-        "2024-01-01 00:03 to 2024-01-01 00:05 · 2 min · recovered",
+        "2024-01-01 00:03 to 2024-01-01 00:05 UTC · 2 min · recovered",
     ):
         assert part in text
 
 
 def test_an_open_incident_lasts_to_the_end_of_its_machine(tmp_path: Path) -> None:
     text = Page(written(tmp_path, incidents=[incident("a", closed=False)])).text
-    assert "2024-01-01 00:03 to 2024-01-01 00:06 · 3 min · still open" in text
+    assert "2024-01-01 00:03 to 2024-01-01 00:06 UTC · 3 min · still open" in text
 
 
 @pytest.mark.parametrize(("last", "told"), [(7.0, True), (2.0, False)])

@@ -72,8 +72,8 @@ def test_clocks_leave_out_what_says_nothing() -> None:
 @pytest.mark.parametrize(
     ("p_value", "start"),
     [
-        (0.0002, "about 1 in 5000 "),
-        (1 / 123_456, "about 1 in 120\u202f000 "),
+        (0.0002, "at most about 1 in 5000 "),
+        (1 / 123_456, "at most about 1 in 120\u202f000 "),
         (0.5, "about 50 in 100 "),
     ],
 )

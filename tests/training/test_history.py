@@ -127,6 +127,9 @@ def test_a_cut_is_read_as_the_input_writes_its_times() -> None:
     pattern = parse_config({"input": {"time_format": "%d.%m.%Y"}})
     assert cut_of("01.07.2024", pattern) == (None, 1_719_792_000 * NS)
     assert cut_of("2024-07-01T00:00:00Z", pattern) == (None, 1_719_792_000 * NS)
+    both = {"time_format": "%d.%m.%Y %H:%M", "time_zone": "Europe/Berlin"}
+    local = parse_config({"input": both})
+    assert cut_of("2024-07-01T02:00:00", local) == (None, 1_719_792_000 * NS)
     with pytest.raises(ConfigError, match="--train-until"):
         cut_of("1. Juli", Config())
 
