@@ -40,25 +40,28 @@ def occlude(
 
     Notes
     -----
-    Costs five passes through the model. Works badly where sensors fail together, and for
+    Costs five windows through the model for each. Works badly where sensors fail together, and for
     a sensor that no other one tells anything about: it is then expected to be ordinary.
     """
-    rows = np.arange(len(values))
     own = passed.sensor_error * _cells(values, scaler)[:, None]
     blame, whole = own.copy(), own.sum(axis=1)
+    tried = np.argsort(-own, axis=1, kind="stable")[:, :CANDIDATES].T  # (K, n) sensors
+    rows, turns = np.arange(len(values)), np.arange(len(tried))[:, None]
+    without = np.repeat(values[None], len(tried), axis=0)  # (K, n, T, C)
+    without[turns, rows, :, tried] = np.nan
+    # all at once: a block of the model is as dear for one window as for many
+    again = forward(model, scaler, without.reshape(-1, *values.shape[1:]), rebuilt=True)
+    assert again.x_hat is not None
     assert passed.x_hat is not None
-    x_hat, most = passed.x_hat.copy(), np.zeros(len(values))
-    for sensor in np.argsort(-own, axis=1, kind="stable")[:, :CANDIDATES].T:
-        without = values.copy()
-        without[rows, :, sensor] = np.nan
-        heard = _cells(without, scaler)
-        again = forward(model, scaler, without, rebuilt=True)
-        assert again.x_hat is not None
-        left = np.where(heard > 0, again.sensor_error.sum(axis=1) * heard, 0.0)
-        fall = np.maximum(whole - left, 0.0)
-        blame[rows, sensor] = fall
-        better = (fall > most) & (heard > 0)
-        x_hat[better], most[better] = again.x_hat[better], fall[better]
+    heard = _cells(without.reshape(-1, *values.shape[1:]), scaler)
+    left = np.where(heard > 0, again.sensor_error.sum(axis=1) * heard, 0.0)
+    fall = np.maximum(whole - left.reshape(tried.shape), 0.0)
+    blame[rows, tried] = fall
+    # an only sensor cannot be told by the others
+    told = np.where(heard.reshape(tried.shape) > 0, fall, 0.0)
+    leader = told.argmax(axis=0)
+    rebuilt = again.x_hat.reshape(without.shape)[leader, rows]
+    x_hat = np.where(told[leader, rows][:, None, None] > 0, rebuilt, passed.x_hat)
     # an ordinary window may get worse without any of its sensors: then each has its own
     return np.where(blame.any(axis=1, keepdims=True), blame, own), x_hat
 
