@@ -68,6 +68,7 @@ class Machines:
     ) -> None:
         self.spec, self.shape = spec, shape
         self.states = dict(states or {})
+        self.touched: list[str] = []
 
     def close(self, records: Readings | Windows) -> Windows:
         """Take records in order of arrival, return the windows that they closed.
@@ -78,7 +79,9 @@ class Machines:
             Machine by machine, each in order of start.
         """
         parts = [Windows.empty(self.spec.length, len(self.spec.sensors))]
+        self.touched = []
         for machine, rows in by_machine(records):
+            self.touched.append(machine)
             parts.append(self._close(machine, rows))
         return Windows.concat([part for part in parts if len(part)] or parts[:1])
 

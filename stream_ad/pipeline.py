@@ -132,7 +132,7 @@ class Pipeline:
 
     def changed(self, batch: Batch) -> Collection[str]:
         """Return the machines whose state the batch changed."""
-        return set(batch.records.machine)
+        return self.machines.touched
 
     def _judge(self, windows: Windows) -> Judged:
         """Check and score a batch of windows, each by the version in effect."""

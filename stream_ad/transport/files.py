@@ -10,6 +10,7 @@ from typing import Protocol
 
 from stream_ad.config import Config
 from stream_ad.errors import InputError
+from stream_ad.transport.ahead import one_ahead
 from stream_ad.transport.base import Batch
 from stream_ad.transport.counting import count_rows
 from stream_ad.transport.csv_file import Block, CsvTable
@@ -153,6 +154,9 @@ class _TableReader:
         self._table, self._decoder = table, decoder
 
     def batches(self, position: int = 0) -> Iterator[Batch]:
+        return one_ahead(self._decoded(position))
+
+    def _decoded(self, position: int) -> Iterator[Batch]:
         block: Block
         for block in self._table.blocks(position):
             yield self._decoder.batch(*block)

@@ -16,7 +16,7 @@ import pyarrow as pa
 from stream_ad.errors import InputError
 from stream_ad.transport.base import DEAD_LETTER_BYTES, DeadLetter
 
-BLOCK_BYTES = 1 << 22
+BLOCK_BYTES = 1 << 23
 _MARK = b"\xef\xbb\xbf"
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 

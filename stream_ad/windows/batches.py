@@ -21,7 +21,13 @@ class _Columns:
 
     def take(self, rows: NDArray[Any] | slice) -> Self:
         """Return the chosen rows, in the chosen order."""
-        return type(self)(*(getattr(self, f.name)[rows] for f in fields(self)))  # type: ignore[arg-type]
+        columns = [getattr(self, f.name) for f in fields(self)]  # type: ignore[arg-type]
+        if isinstance(rows, slice):
+            return type(self)(*(column[rows] for column in columns))
+        if rows.dtype == bool:
+            rows = np.flatnonzero(rows)
+        # several times as fast as an index where a row holds several numbers
+        return type(self)(*(column.take(rows, axis=0) for column in columns))
 
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
