@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from stream_ad.alerting import Findings, QualityCheck
 from stream_ad.state import MachineState, Shape
+from stream_ad.transport.base import Touched
 from stream_ad.windows import Readings, Windows, WindowSpec
 from stream_ad.windows.assembler import Assembler
 
@@ -51,8 +52,30 @@ def by_machine(records: Records) -> Iterator[tuple[str, Records]]:
         yield name, ordered.take(slice(first, end))
 
 
+def _after(through: int, records: Records) -> Records:
+    if records.offset[0] > through:
+        return records
+    return records.take(records.offset > through)
+
+
+class StateRecords(Mapping[str, bytes]):
+    """The states of all machines, serialised when read."""
+
+    def __init__(self, states: Mapping[str, MachineState], spec: WindowSpec) -> None:
+        self._states, self._spec = states, spec
+
+    def __getitem__(self, machine: str) -> bytes:
+        return self._states[machine].to_bytes(self._spec)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._states)
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+
 class Machines:
-    """The states of all machines, and the step from records to closed windows.
+    """The states of all machines of one partition, and the step from records to windows.
 
     Parameters
     ----------
@@ -60,7 +83,16 @@ class Machines:
     shape : {"window", "reading", "long"}
         What the records are.
     states : mapping of str to MachineState, optional
-        Machines taken over.
+        Machines taken over. Records that are in a state already (``through``) are skipped.
+
+    Attributes
+    ----------
+    position : int
+        Where the input goes on; whoever reads it says so.
+    records : Mapping of str to bytes
+        The states as records, serialised when read.
+    touched : dict of str to Touched
+        Machines whose state the last ``close`` changed.
     """
 
     def __init__(
@@ -68,7 +100,9 @@ class Machines:
     ) -> None:
         self.spec, self.shape = spec, shape
         self.states = dict(states or {})
-        self.touched: list[str] = []
+        self.position = 0
+        self.records = StateRecords(self.states, spec)
+        self.touched: dict[str, Touched] = {}
 
     def close(self, records: Readings | Windows) -> Windows:
         """Take records in order of arrival, return the windows that they closed.
@@ -79,10 +113,14 @@ class Machines:
             Machine by machine, each in order of start.
         """
         parts = [Windows.empty(self.spec.length, len(self.spec.sensors))]
-        self.touched = []
+        self.touched = {}
         for machine, rows in by_machine(records):
-            self.touched.append(machine)
-            parts.append(self._close(machine, rows))
+            state = self._state(machine)
+            fresh = _after(state.through, rows)
+            if len(fresh):
+                made = self._close(machine, state, fresh)
+                self.touched[machine] = Touched(int(fresh.offset[0]), len(made) > 0)
+                parts.append(made)
         return Windows.concat([part for part in parts if len(part)] or parts[:1])
 
     def clean(self, windows: Windows, check: QualityCheck) -> tuple[Windows, list[Findings | None]]:
@@ -99,10 +137,13 @@ class Machines:
             return None
         return max(known) + (self.spec.window_ns if self.shape == "window" else 0)
 
-    def _close(self, machine: str, records: Readings | Windows) -> Windows:
+    def _state(self, machine: str) -> MachineState:
         state = self.states.get(machine)
         if state is None:
             state = self.states[machine] = MachineState.fresh(self.spec, self.shape)
+        return state
+
+    def _close(self, machine: str, state: MachineState, records: Readings | Windows) -> Windows:
         grid, counts = state.grid, state.counts
         time = records.time if isinstance(records, Readings) else records.start
         start, values = grid.push(time, records.values)

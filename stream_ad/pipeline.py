@@ -7,7 +7,8 @@ are cut into batches, and which worker holds which machine, changes no byte of t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import starmap
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +17,14 @@ from stream_ad.alerting import Findings, QualityCheck, Rules, WindowVerdict, ste
 from stream_ad.config import Config
 from stream_ad.description import Describe
 from stream_ad.machines import Machines
-from stream_ad.records import IncidentEvent
 from stream_ad.state import MachineState
-from stream_ad.transport.base import Batch, Outputs, ScoreRow
+from stream_ad.transport.base import Batch, Outputs, ScoreRow, Told
 from stream_ad.versions import Judge, Version, active
 from stream_ad.windows import Windows, WindowSpec, missing_share
 
 
 class Judged:
-    """A batch of closed windows, column by column; scores are read where ``scored``.
+    """Closed windows, column by column; scores are read where ``scored``.
 
     Parameters
     ----------
@@ -69,12 +69,12 @@ class Pipeline:
         Detectors, ascending in ``effective_from``. A window that ends before the first of
         them takes effect is counted (``before_model``), not scored.
     states : mapping of str to MachineState, optional
-        Machines taken over from somebody else.
+        Machines taken over, of an input with one partition.
 
     Attributes
     ----------
-    machines : Machines
-        The states of every machine seen, as they stand after the last batch.
+    partitions : dict of int to Machines
+        The machines of each partition, as they stand after the last batch.
     """
 
     def __init__(
@@ -85,7 +85,9 @@ class Pipeline:
         states: Mapping[str, MachineState] | None = None,
     ) -> None:
         self.config, self.spec, self.versions = config, spec, versions
-        self.machines = Machines(spec, config.input.format, states)
+        self.partitions: dict[int, Machines] = {}
+        if states is not None:
+            self.take_over(0, states)
         self._max_missing = config.windows.max_missing
         self._rules = Rules.of(config.alarm, spec)
         known = [version.detector.known for version in versions]
@@ -94,26 +96,42 @@ class Pipeline:
         self._known = known
         self._quality = [QualityCheck(spec, k, self._max_missing) for k in known]
 
-    def process(self, batch: Batch) -> Outputs:
-        """Take one batch through the whole path.
+    def take_over(self, partition: int, states: Mapping[str, MachineState]) -> Machines:
+        """Go on with the machines of a partition; a partition that is not taken over is new."""
+        machines = Machines(self.spec, self.config.input.format, states)
+        self.partitions[partition] = machines
+        return machines
+
+    def release(self, partition: int) -> None:
+        """Forget the machines of a partition that somebody else goes on with."""
+        self.partitions.pop(partition, None)
+
+    def states(self) -> Iterator[MachineState]:
+        """Yield the states of the machines of all partitions."""
+        for machines in self.partitions.values():
+            yield from machines.states.values()
+
+    def process(self, batches: Sequence[Batch]) -> Outputs:
+        """Take batches, at most one of each partition, through the whole path.
 
         Parameters
         ----------
-        batch : Batch
+        batches : sequence of Batch
 
         Returns
         -------
         Outputs
             Per machine in order of window end; dead letters as they came.
         """
-        windows = self.machines.close(batch.records)
+        dead = [letter for batch in batches for letter in batch.dead]
+        windows, states = self._close(batches)
         if not len(windows):
-            return Outputs([], [], batch.dead)
-        judged = self._judge(windows)
+            return Outputs([], [], dead)
+        judged = self._judge(windows, states)
         scores: list[ScoreRow] = []
-        incidents: list[IncidentEvent] = []
+        incidents: list[Told] = []
         for i, (machine, start, v, scored, raw, static, p) in enumerate(judged.rows()):
-            state, incident = self.machines.states[machine], None
+            state, incident = states[i], None
             if v < 0:
                 state.counts["before_model"] += 1
                 continue
@@ -121,27 +139,38 @@ class Pipeline:
             alarm, alerts = scored and static > 1, state.alerts
             if alerts.hears(alarm, judged.findings[i]):  # else the verdict need not be made
                 result = step(alerts, self._verdict(judged, i), self._rules)
-                incidents.extend(event for _, event in result.events)
+                incidents.extend(starmap(Told, result.events))
                 incident = result.incident_id
             if scored:
                 end, number = start + self.spec.window_ns, self.versions[v].number
                 scores.append(
                     ScoreRow(machine, start, end, static, p, alarm, static, raw, incident, number)
                 )
-        return Outputs(scores, incidents, batch.dead)
+        return Outputs(scores, incidents, dead)
 
-    def changed(self, batch: Batch) -> Collection[str]:
-        """Return the machines whose state the batch changed."""
-        return self.machines.touched
+    def _close(self, batches: Sequence[Batch]) -> tuple[Windows, list[MachineState]]:
+        """Return the windows that the batches closed, and the states of their machines."""
+        parts: list[Windows] = []
+        states: list[MachineState] = []
+        for batch in batches:
+            machines = self.partitions.get(batch.partition)
+            if machines is None:
+                machines = self.take_over(batch.partition, {})
+            closed = machines.close(batch.records)
+            machines.position = batch.position
+            parts.append(closed)
+            states.extend(map(machines.states.__getitem__, closed.machine))
+        return Windows.concat([part for part in parts if len(part)] or parts[:1]), states
 
-    def _judge(self, windows: Windows) -> Judged:
-        """Check and score a batch of windows, each by the version in effect."""
-        judged = Judged(windows, active(self.versions, windows.start + self.spec.window_ns))
+    def _judge(self, windows: Windows, states: Sequence[MachineState]) -> Judged:
+        """Check and score windows, each by the version in effect."""
+        end = windows.start + self.spec.window_ns
+        judged = Judged(windows, active(self.versions, end))
         for v in np.unique(judged.version):
             rows = np.flatnonzero(judged.version == v)
             part = windows.take(rows)
-            states = [self.machines.states[m].alerts.quality for m in part.machine]
-            clean, findings = self._quality[v](states, part.start, part.values)
+            memory = [states[row].alerts.quality for row in rows.tolist()]
+            clean, findings = self._quality[v](memory, part.start, part.values)
             if v < 0:
                 continue
             for row, finding in zip(rows.tolist(), findings, strict=True):

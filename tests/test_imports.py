@@ -30,9 +30,9 @@ ALLOWED = {
     "versions": "windows",
     "state": "alerting windows errors",
     "transport": "windows records config errors",
-    "machines": "state alerting windows",
+    "machines": "state alerting transport windows",
     "pipeline": "machines state versions description alerting transport windows records config",
-    "stream": "pipeline state progress transport windows",
+    "stream": "pipeline progress transport",
     "training": "detector versions machines alerting transport windows config progress errors",
     "inspection": "transport windows config errors",
     "report": "records windows errors",
@@ -42,7 +42,9 @@ ALLOWED = {
     "windows config progress errors",
     "settings": "inspection transport config progress errors",
     "demo": "replay transport config progress",
-    "cli": "demo replay settings training inspection transport windows records config errors",
+    "service": "training pipeline state versions alerting transport windows records config "
+    "progress errors",
+    "cli": "service demo replay settings training inspection transport windows records config errors",
 }
 # Packages that may be imported in these rooms only (a path within a room where it ends in /).
 HOMES = {
@@ -54,7 +56,9 @@ HOMES = {
     "plotly": [],
     "pandas": [],
     "hnswlib": [],
-    "kafka": [],
+    "kafka": ["transport/kafka"],
+    "structlog": ["service"],
+    "prometheus_client": ["service"],
     "typer": ["cli"],
     "rich": ["cli"],
     "yaml": ["config", "inspection", "demo"],

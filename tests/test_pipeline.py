@@ -76,7 +76,7 @@ def readings(values: Sequence[Sequence[float]], machine: str = "m") -> Readings:
 
 
 def run(pipeline: Pipeline, records: Readings) -> Outputs:
-    return pipeline.process(Batch(records, (), len(records)))
+    return pipeline.process([Batch(records, (), len(records))])
 
 
 def test_two_of_three_alarms_open_an_incident_and_two_quiet_windows_close_it() -> None:
@@ -85,7 +85,7 @@ def test_two_of_three_alarms_open_an_incident_and_two_quiet_windows_close_it() -
     loud, quiet = [[5.0, 9.0]], [[0.0, 0.0]]
     outputs = run(pipeline, readings(4 * quiet + 4 * loud + 8 * quiet + quiet))
     assert [row.alarm for row in outputs.scores] == [0, 0, 1, 1, 0, 0, 0, 0]
-    opened, closed = outputs.incidents
+    opened, closed = (told.event for told in outputs.incidents)
     assert (opened.event, opened.started_at) == ("opened", "1970-01-01T00:00:04Z")
     assert (opened.window_start, opened.window_end) == (
         "1970-01-01T00:00:06Z",
@@ -105,7 +105,7 @@ def test_windows_before_the_first_model_are_counted_and_not_scored() -> None:
     pipeline = Pipeline(config, spec, [Version(judge, 1, 4 * NS)])
     outputs = run(pipeline, readings([[0.0, 0.0]] * 9))
     assert [row.window_end // NS for row in outputs.scores] == [4, 6, 8]
-    assert pipeline.machines.states["m"].counts["before_model"] == 1
+    assert pipeline.partitions[0].states["m"].counts["before_model"] == 1
     assert judge.seen == 3
 
 
@@ -136,7 +136,7 @@ def test_a_window_with_too_much_missing_is_counted_and_not_scored() -> None:
     pipeline = Pipeline(config, spec, [Version(Mean(spec), 1, 0)])
     outputs = run(pipeline, readings(rows))
     assert [row.window_start // NS for row in outputs.scores] == [0, 4]
-    assert pipeline.machines.states["m"].counts["too_much_missing"] == 1
+    assert pipeline.partitions[0].states["m"].counts["too_much_missing"] == 1
     assert outputs.scores[1].raw_score == 1.0
 
 
@@ -156,7 +156,7 @@ def test_impossible_values_do_not_feed_the_model_and_are_an_incident_of_their_ow
     clean: list[list[float]] = [[0.0, 0.0]]
     outputs = run(pipeline, readings(2 * clean + [[0.0, 1e9]] + 2 * clean))
     assert [row.raw_score for row in outputs.scores] == [0.0, 0.0]
-    (event,) = outputs.incidents
+    (event,) = (told.event for told in outputs.incidents)
     assert (event.kind, event.event, event.score) == ("data_quality", "opened", None)
     assert (event.sensors[0].name, event.sensors[0].actual) == ("b", 1e9)
     assert [(c.channel, c.share) for c in event.evidence or ()] == [("range", 1.0)]
@@ -165,7 +165,7 @@ def test_impossible_values_do_not_feed_the_model_and_are_an_incident_of_their_ow
 def test_dead_letters_pass_through() -> None:
     config, spec = make()
     letter = DeadLetter.of(0, b"{", "InvalidJson", "no end")
-    outputs = Pipeline(config, spec, []).process(Batch(readings([[0.0, 0.0]]), [letter], 1))
+    outputs = Pipeline(config, spec, []).process([Batch(readings([[0.0, 0.0]]), [letter], 1)])
     assert (outputs.dead, outputs.scores, outputs.incidents) == ([letter], [], [])
 
 
@@ -175,6 +175,6 @@ def test_machines_do_not_touch_each_other() -> None:
     quiet = readings([[0.0, 0.0]] * 9, "quiet")
     both = Readings.concat([loud, quiet]).take(np.arange(18).reshape(2, 9).T.ravel())
     outputs = run(Pipeline(config, spec, [Version(Mean(spec), 1, 0)]), both)
-    assert {event.machine_id for event in outputs.incidents} == {"loud"}
+    assert {told.event.machine_id for told in outputs.incidents} == {"loud"}
     alone = run(Pipeline(config, spec, [Version(Mean(spec), 1, 0)]), quiet)
     assert [row for row in outputs.scores if row.machine_id == "quiet"] == list(alone.scores)

@@ -56,7 +56,7 @@ class LiveScreen(Screen):
             row = self._rows.setdefault(score.machine_id, Row(0, 0.0))
             row.end, row.score = score.window_end, score.score
             row.windows += 1
-        for event in outputs.incidents:
+        for event in (told.event for told in outputs.incidents):
             if event.event == "opened" and event.machine_id in self._rows:
                 self._rows[event.machine_id].incidents += 1
             self._events.append(event)

@@ -29,9 +29,9 @@ def run_in_memory(source: Source, pipeline: Pipeline, progress: Progress) -> Run
     rows: list[ScoreRow] = []
     events: list[IncidentEvent] = []
     for batch in source.batches():
-        outputs = pipeline.process(batch)
+        outputs = pipeline.process([batch])
         rows.extend(outputs.scores)
-        events.extend(outputs.incidents)
+        events.extend(told.event for told in outputs.incidents)
         progress.at(batch.position)
     scored = ScoredWindows(
         np.array([row.machine_id for row in rows], object),

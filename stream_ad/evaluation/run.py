@@ -148,7 +148,8 @@ def _facts(run: Run, evaluation: Evaluation, rows: LabelledRows | None) -> dict[
     """Return what is known without baselines: windows, counts, budget, model."""
     pipeline = evaluation.pipeline
     counts: Counter[str] = Counter(evaluation.input_counts)
-    for state in pipeline.machines.states.values():
+    states = [*pipeline.states()]
+    for state in states:
         counts.update(state.counts)
         if state.grid.gate.waiting is not None:  # never confirmed: the input is over
             counts["jump"] += state.grid.gate.waiting.rows
@@ -161,7 +162,7 @@ def _facts(run: Run, evaluation: Evaluation, rows: LabelledRows | None) -> dict[
     version = pipeline.versions[-1]
     opened = Counter(event.kind for event in run.events if event.event == "opened")
     return {
-        "machines": len(pipeline.machines.states),
+        "machines": len(states),
         "sensors_without_history": sensors_without_history(version.detector, pipeline.spec),
         "windows": windows,
         "counts": dict(sorted((k, v) for k, v in counts.items() if v)),

@@ -2,13 +2,14 @@
 
 A ``Source`` yields validated records with their positions. A ``Sink`` takes the outputs of a
 batch together with the machine states and the input position they stand for, so that all
-three are kept or none is. Files implement both today.
+three are kept or none is. Files implement both; the service on Kafka, whose partitions come
+and go, has a loop of its own around the same pipeline and the same commit.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -34,6 +35,10 @@ class DeadLetter:
         Digest of the original.
     error_class, error_message : str
         The cause.
+    partition : int
+        Of the input; 0 for files.
+    key : bytes or None
+        The record's key, where the input has keys.
 
     Examples
     --------
@@ -47,6 +52,8 @@ class DeadLetter:
     sha256: str
     error_class: str
     error_message: str
+    partition: int = 0
+    key: bytes | None = None
 
     @classmethod
     def of(cls, offset: int, value: bytes, error_class: str, error_message: str) -> DeadLetter:
@@ -59,7 +66,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one read of the input gave.
+    """What one read of one partition of the input gave.
 
     Parameters
     ----------
@@ -71,12 +78,15 @@ class Batch:
         The position to go on from after this batch.
     counts : mapping of str to int
         What was masked while reading, by reason, such as ``not_a_number``.
+    partition : int
+        Of the input; files have one.
     """
 
     records: Readings | Windows
     dead: Sequence[DeadLetter]
     position: int
     counts: Mapping[str, int] = field(default_factory=dict)
+    partition: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +106,55 @@ class ScoreRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """An incident event and its number within the incident, from 1: together they name it."""
+
+    number: int
+    event: IncidentEvent
+
+
+@dataclass(frozen=True, slots=True)
 class Outputs:
-    """What the pipeline made of one batch, per machine in order of window end."""
+    """What the pipeline made of some batches, per machine in order of window end."""
 
     scores: Sequence[ScoreRow]
-    incidents: Sequence[IncidentEvent]
+    incidents: Sequence[Told]
     dead: Sequence[DeadLetter]
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """A machine that had records in the last batch of its partition.
+
+    Parameters
+    ----------
+    first : int
+        Offset of the first of them.
+    closed : bool
+        Whether they closed a window.
+    """
+
+    first: int
+    closed: bool
+
+
+class Held(Protocol):
+    """One partition as it stands after a batch: what has to be kept with the outputs."""
+
+    @property
+    def position(self) -> int:
+        """The position to go on from."""
+        ...
+
+    @property
+    def records(self) -> Mapping[str, bytes]:
+        """The state records of all machines, serialised when read."""
+        ...
+
+    @property
+    def touched(self) -> Mapping[str, Touched]:
+        """The machines whose state the last batch changed, in order of ``first``."""
+        ...
 
 
 class Source(Protocol):
@@ -115,17 +168,11 @@ class Source(Protocol):
 class Sink(Protocol):
     """Where outputs, states and positions go, together."""
 
-    def commit(
-        self,
-        outputs: Outputs,
-        states: Mapping[str, bytes],
-        changed: Collection[str],
-        position: int,
-    ) -> None:
-        """Keep outputs, machine states and the input position as one step.
+    def commit(self, outputs: Outputs, held: Mapping[int, Held]) -> None:
+        """Keep outputs, machine states and input positions as one step.
 
-        ``states`` is a view over all machines that serialises a state when it is read;
-        ``changed`` names those whose state this batch changed. An implementation may group
-        several commits, as long as what it restores later is one earlier commit, whole.
+        ``held`` has the partitions of the batches that the outputs were made of. An
+        implementation may group several commits, as long as what it restores later is one
+        earlier commit, whole.
         """
         ...

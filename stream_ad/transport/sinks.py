@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from stream_ad.errors import StateError
-from stream_ad.transport.base import Outputs
+from stream_ad.transport.base import Held, Outputs
 from stream_ad.transport.checkpoint import (
     ADVICE,
     NAME,
@@ -80,11 +80,13 @@ class FileSink:
     Examples
     --------
     >>> import tempfile
+    >>> from types import SimpleNamespace
     >>> from stream_ad.transport.base import DeadLetter
     >>> letter = DeadLetter.of(0, b"{", "InvalidJson", "unexpected end of data")
+    >>> held = SimpleNamespace(position=1, records={"m": b"state"}, touched={})
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with FileSink(Path(folder), "input", "config") as sink:
-    ...         sink.commit(Outputs([], [], [letter]), {"m": b"state"}, {"m"}, position=1)
+    ...         sink.commit(Outputs([], [], [letter]), {0: held})
     ...     with FileSink(Path(folder), "input", "config") as sink:
     ...         sink.restored
     Restored(position=1, states={'m': b'state'}, extra={})
@@ -121,14 +123,10 @@ class FileSink:
             self._position, self._states = found.position, found.states
         self._due = clock() + checkpoint_s
 
-    def commit(
-        self,
-        outputs: Outputs,
-        states: Mapping[str, bytes],
-        changed: Collection[str],  # noqa: ARG002 (a checkpoint holds all states)
-        position: int,
-    ) -> None:
+    def commit(self, outputs: Outputs, held: Mapping[int, Held]) -> None:
         """Append outputs; when it is time, make them, all states and the position durable.
+
+        A file has one partition, 0.
 
         Raises
         ------
@@ -136,9 +134,10 @@ class FileSink:
             Where the disk is full; the last checkpoint stays whole.
         """
         self._append(SCORES, score_lines(outputs.scores))
-        self._append(ALERTS, incident_lines(outputs.incidents))
+        self._append(ALERTS, incident_lines(told.event for told in outputs.incidents))
         self._append(DEAD_LETTERS, dead_letter_lines(outputs.dead))
-        self._states, self._position, self._unsaved = states, position, True
+        self._states, self._position = held[0].records, held[0].position
+        self._unsaved = True
         if self._clock() >= self._due:
             self._save()
 

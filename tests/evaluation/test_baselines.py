@@ -268,13 +268,14 @@ class TestEveryBaseline:
         later = np.arange(1200, 1600)
         readings = Readings(np.full(400, "m", object), later * 10**9, values[later], later)
         pipeline = Pipeline(config, spec, [Version(judge, 1, 1200 * 10**9 + 1)])
-        outputs = pipeline.process(Batch(readings, [], 1600))
+        outputs = pipeline.process([Batch(readings, [], 1600)])
         fault = 1400 * 10**9
         hits = [row.alarm for row in outputs.scores if row.window_start >= fault]
         assert len(outputs.scores) == 49
         assert all(hits)
-        assert [e.kind for e in outputs.incidents if e.event == "opened"][-1] == "process"
-        spans = spans_of(outputs.incidents)
+        events = [told.event for told in outputs.incidents]
+        assert [event.kind for event in events if event.event == "opened"][-1] == "process"
+        spans = spans_of(events)
         assert spans[-1].started_at == fault
         assert spans[-1].ended_at is None
 

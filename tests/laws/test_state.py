@@ -74,10 +74,10 @@ def version(config: Config, spec: WindowSpec, readings: Readings) -> Version:
 
 def told(pipeline: Pipeline, readings: Readings, into: Bytes) -> None:
     """Process one batch and note what is said of each machine, in bytes."""
-    outputs = pipeline.process(Batch(readings, (), 0))
+    outputs = pipeline.process([Batch(readings, (), 0)])
     for row in outputs.scores:
         into.setdefault(row.machine_id, []).append(orjson.dumps(astuple(row)))
-    for event in outputs.incidents:
+    for event in (told.event for told in outputs.incidents):
         into.setdefault(event.machine_id, []).append(event.model_dump_json().encode())
 
 
@@ -170,7 +170,7 @@ def test_a_state_that_forgets_its_alarms_breaks_the_law(
     said: Bytes = {}
     for at in range(0, len(readings), 50):
         told(pipeline, readings.take(slice(at, at + 50)), said)
-        for state in pipeline.machines.states.values():
+        for state in pipeline.states():
             state.alerts = type(state.alerts)()
     assert by_kind(said) != whole
 
@@ -180,8 +180,8 @@ def test_a_state_record_is_small(
 ) -> None:
     pipeline = Pipeline(config, spec, [version])
     for at in range(0, len(readings), 500):
-        pipeline.process(Batch(readings.take(slice(at, at + 500)), (), 0))
-        for state in pipeline.machines.states.values():
+        pipeline.process([Batch(readings.take(slice(at, at + 500)), (), 0)])
+        for state in pipeline.states():
             open_slots = 4 * len(spec.sensors) * spec.length * 4 // 3
             assert len(state.to_bytes(spec)) - open_slots < 8_000
 

@@ -12,7 +12,8 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partialmethod
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -21,13 +22,20 @@ from hypothesis import strategies as st
 
 from stream_ad.errors import OutputError, StateError
 from stream_ad.records import IncidentEvent
-from stream_ad.transport.base import DeadLetter, Outputs, ScoreRow
+from stream_ad.transport.base import DeadLetter, Held, Outputs, ScoreRow, Told
 from stream_ad.transport.durable import AppendFile, put
 from stream_ad.transport.sinks import FileSink
 from stream_ad.windows.spec import NS, rfc3339
 
 NAMES = ("scores.csv", "alerts.jsonl", "dead_letters.jsonl")
 EMPTY = Outputs([], [], [])
+
+
+def held(position: int, records: Mapping[str, bytes]) -> dict[int, Held]:
+    """Return the only partition of a file as it stands at a position."""
+    return {0: cast(Held, SimpleNamespace(position=position, records=records, touched={}))}
+
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -64,7 +72,7 @@ def outputs_at(position: int) -> Outputs:
     """Return the outputs of batch number ``position``: interleaved, late, some quoted."""
     machine, end = ("b", "a", 'c "x", y\nz')[position % 3], (position // 3) * NS // 2
     scores = [score(machine, end)] * (position % 4 > 0)
-    incidents = [incident(machine, end)] * (position % 5 == 0)
+    incidents = [Told(1, incident(machine, end))] * (position % 5 == 0)
     dead = [DeadLetter.of(position, b"\xff{", "InvalidJson", "no JSON")] * (position % 7 == 0)
     return Outputs(scores, incidents, dead)
 
@@ -105,7 +113,7 @@ def run_through(sink: FileSink, batches: int, clock: Clock, pace: Sequence[float
         position += 1
         sink.extra["seen"] = position
         clock.now += pace[position % len(pace)]
-        sink.commit(outputs, {"m": position.to_bytes(4, "big")}, {"m"}, position)
+        sink.commit(outputs, held(position, {"m": position.to_bytes(4, "big")}))
     sink.finish()
 
 
@@ -216,7 +224,7 @@ def test_finished_outputs_are_sorted_and_checkpointed(tmp_path: Path) -> None:
     with sink_in(tmp_path) as sink:
         late, early = score("a", 2 * NS), score("b", NS)
         end, half = incident("a", NS), incident("a", NS // 2)
-        sink.commit(Outputs([late, early], [end, half], []), {}, set(), 2)
+        sink.commit(Outputs([late, early], [Told(1, end), Told(1, half)], []), held(2, {}))
         sink.finish()
     rows = (tmp_path / "scores.csv").read_text().splitlines()
     assert rows[0] == (
@@ -252,7 +260,7 @@ def test_commits_are_grouped_by_the_clock(tmp_path: Path) -> None:
 
     for position in range(12):
         clock.now = float(position)
-        sink.commit(EMPTY, States(m=b""), {"m"}, position)
+        sink.commit(EMPTY, held(position, States(m=b"")))
     sink.abort()
     assert reads == [5.0, 10.0]
     with sink_in(tmp_path) as resumed:
@@ -262,9 +270,9 @@ def test_commits_are_grouped_by_the_clock(tmp_path: Path) -> None:
 
 def test_closing_keeps_every_commit_and_aborting_the_last_checkpoint(tmp_path: Path) -> None:
     with sink_in(tmp_path) as sink:
-        sink.commit(outputs_at(0), {"m": b"1"}, {"m"}, 1)
+        sink.commit(outputs_at(0), held(1, {"m": b"1"}))
     with contextlib.suppress(Killed), sink_in(tmp_path) as sink:
-        sink.commit(outputs_at(1), {"m": b"2"}, {"m"}, 2)
+        sink.commit(outputs_at(1), held(2, {"m": b"2"}))
         raise Killed
     with sink_in(tmp_path) as sink:
         assert sink.restored is not None
@@ -273,8 +281,8 @@ def test_closing_keeps_every_commit_and_aborting_the_last_checkpoint(tmp_path: P
 
 def unfinished(folder: Path) -> Path:
     with sink_in(folder) as sink:
-        sink.commit(outputs_at(0), {"m": b"\x00\xff"}, {"m"}, 1)
-        sink.commit(outputs_at(1), {"m": b"\x00\xff"}, {"m"}, 2)
+        sink.commit(outputs_at(0), held(1, {"m": b"\x00\xff"}))
+        sink.commit(outputs_at(1), held(2, {"m": b"\x00\xff"}))
     return folder / "checkpoint.json"
 
 
@@ -357,7 +365,7 @@ def test_a_disk_that_fills_while_bytes_settle_is_an_output_error(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     sink = sink_in(tmp_path)
-    sink.commit(outputs_at(0), {}, set(), 1)
+    sink.commit(outputs_at(0), held(1, {}))
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputError, match="No space left on device"):
         sink.close()
@@ -398,7 +406,7 @@ def test_states_are_read_at_the_checkpoint_they_belong_to(tmp_path: Path) -> Non
     with sink_in(tmp_path) as sink:
         for position in range(1, 4):
             states["m"] = bytes([position])
-            sink.commit(EMPTY, view, {"m"}, position)
+            sink.commit(EMPTY, held(position, view))
     with sink_in(tmp_path) as sink:
         assert sink.restored is not None
         assert (sink.restored.position, sink.restored.states["m"]) == (3, b"\x03")
