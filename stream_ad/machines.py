@@ -5,7 +5,8 @@ Scoring and training take their windows from here, so there is one windowing cod
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -93,6 +94,8 @@ class Machines:
         The states as records, serialised when read.
     touched : dict of str to Touched
         Machines whose state the last ``close`` changed.
+    counted : Counter of str
+        What the last ``close`` added to their counts.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class Machines:
         self.position = 0
         self.records = StateRecords(self.states, spec)
         self.touched: dict[str, Touched] = {}
+        self.counted: Counter[str] = Counter()
 
     def close(self, records: Readings | Windows) -> Windows:
         """Take records in order of arrival, return the windows that they closed.
@@ -113,7 +117,7 @@ class Machines:
             Machine by machine, each in order of start.
         """
         parts = [Windows.empty(self.spec.length, len(self.spec.sensors))]
-        self.touched = {}
+        self.touched, self.counted = {}, Counter()
         for machine, rows in by_machine(records):
             state = self._state(machine)
             fresh = _after(state.through, rows)
@@ -129,9 +133,10 @@ class Machines:
         values, findings = check(states, windows.start, windows.values)
         return replace(windows, values=values), findings
 
-    def newest(self) -> int | None:
+    def newest(self, among: Iterable[str] | None = None) -> int | None:
         """Return the newest event time that any machine accepted; for window records, its end."""
-        times = [s.grid.gate.newest for s in self.states.values()]
+        names = self.states if among is None else among
+        times = [self.states[name].grid.gate.newest for name in names]
         known = [time for time in times if time is not None]
         if not known:
             return None
@@ -144,13 +149,17 @@ class Machines:
         return state
 
     def _close(self, machine: str, state: MachineState, records: Readings | Windows) -> Windows:
-        grid, counts = state.grid, state.counts
+        grid = state.grid
         time = records.time if isinstance(records, Readings) else records.start
         start, values = grid.push(time, records.values)
-        counts["records"] += len(records)
-        counts["late" if isinstance(grid, Assembler) else "repeated"] += grid.late
-        counts["jump"] += grid.jump
-        counts["windows"] += len(start)
+        counted = {
+            "records": len(records),
+            "late" if isinstance(grid, Assembler) else "repeated": grid.late,
+            "jump": grid.jump,
+            "windows": len(start),
+        }
+        state.counts.update(counted)
+        self.counted.update(counted)
         state.through = int(records.offset[-1])
         owner: NDArray[np.object_] = np.full(len(start), machine, object)
         return Windows(owner, start, values, np.full(len(start), NO_OFFSET))

@@ -7,6 +7,7 @@ are cut into batches, and which worker holds which machine, changes no byte of t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import starmap
 
@@ -75,6 +76,10 @@ class Pipeline:
     ----------
     partitions : dict of int to Machines
         The machines of each partition, as they stand after the last batch.
+    rules : Rules
+        From alarms to incidents.
+    counted : Counter of str
+        What the last batches added to the counts of the machines, by reason.
     """
 
     def __init__(
@@ -86,10 +91,11 @@ class Pipeline:
     ) -> None:
         self.config, self.spec, self.versions = config, spec, versions
         self.partitions: dict[int, Machines] = {}
+        self.counted: Counter[str] = Counter()
         if states is not None:
             self.take_over(0, states)
         self._max_missing = config.windows.max_missing
-        self._rules = Rules.of(config.alarm, spec)
+        self.rules = Rules.of(config.alarm, spec)
         known = [version.detector.known for version in versions]
         # the last entry serves index -1: before any model nothing is expected to be there
         known.append(np.zeros(len(spec.sensors), bool))
@@ -133,12 +139,12 @@ class Pipeline:
         for i, (machine, start, v, scored, raw, static, p) in enumerate(judged.rows()):
             state, incident = states[i], None
             if v < 0:
-                state.counts["before_model"] += 1
+                self._count(state, "before_model")
                 continue
-            state.counts["scored" if scored else "too_much_missing"] += 1
+            self._count(state, "scored" if scored else "too_much_missing")
             alarm, alerts = scored and static > 1, state.alerts
             if alerts.hears(alarm, judged.findings[i]):  # else the verdict need not be made
-                result = step(alerts, self._verdict(judged, i), self._rules)
+                result = step(alerts, self._verdict(judged, i), self.rules)
                 incidents.extend(starmap(Told, result.events))
                 incident = result.incident_id
             if scored:
@@ -150,17 +156,25 @@ class Pipeline:
 
     def _close(self, batches: Sequence[Batch]) -> tuple[Windows, list[MachineState]]:
         """Return the windows that the batches closed, and the states of their machines."""
-        parts: list[Windows] = []
+        parts = [Windows.empty(self.spec.length, len(self.spec.sensors))]
         states: list[MachineState] = []
+        self.counted = Counter()
+        for machines in self.partitions.values():
+            machines.touched = {}
         for batch in batches:
             machines = self.partitions.get(batch.partition)
             if machines is None:
                 machines = self.take_over(batch.partition, {})
             closed = machines.close(batch.records)
             machines.position = batch.position
+            self.counted.update(machines.counted)
             parts.append(closed)
             states.extend(map(machines.states.__getitem__, closed.machine))
         return Windows.concat([part for part in parts if len(part)] or parts[:1]), states
+
+    def _count(self, state: MachineState, reason: str) -> None:
+        state.counts[reason] += 1
+        self.counted[reason] += 1
 
     def _judge(self, windows: Windows, states: Sequence[MachineState]) -> Judged:
         """Check and score windows, each by the version in effect."""

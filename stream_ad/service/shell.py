@@ -1,0 +1,110 @@
+"""What a worker needs of its process: the end, log, metrics, watchdog, endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+from prometheus_client import disable_created_metrics
+from structlog.stdlib import BoundLogger
+
+from stream_ad.config import Config
+from stream_ad.service import logs
+from stream_ad.service.endpoints import Endpoints
+from stream_ad.service.health import Health
+from stream_ad.service.metrics import Metrics
+from stream_ad.service.stop import Stop
+from stream_ad.service.watchdog import Watchdog
+
+# Beyond the time that a transaction may hang: first /livez says so, then the watchdog acts.
+TURN_S, WATCHDOG_S, STALLED_S = 10.0, 30.0, 120.0
+
+
+@dataclass(frozen=True)
+class Shell:
+    """The process around a worker.
+
+    Parameters
+    ----------
+    log : BoundLogger
+        ``log.info("partitions assigned", partitions=[0, 1])``: one JSON line.
+    metrics : Metrics
+    watchdog : Watchdog
+    health : Health
+
+    Examples
+    --------
+    >>> shell = Shell.silent()
+    >>> shell.turn()
+    >>> shell.stop()
+    >>> shell.wait(60), shell.stopping
+    (True, True)
+    """
+
+    log: BoundLogger
+    metrics: Metrics
+    watchdog: Watchdog
+    health: Health
+    _stop: Stop = field(default_factory=Stop)
+
+    @classmethod
+    def silent(cls) -> Shell:
+        """Return one without signals, ports or watch, for tests and programs of one's own."""
+        return cls(logs.get(), Metrics(), Watchdog(float("inf")), Health(60, STALLED_S))
+
+    @classmethod
+    @contextmanager
+    def open(cls, config: Config, slot: int, parent: int | None = None) -> Iterator[Shell]:
+        """Set up the process of one worker slot; undone at the end of the block.
+
+        Parameters
+        ----------
+        config : Config
+        slot : int
+            From 0; added to ``metrics.port``.
+        parent : int, optional
+            Process id of the supervisor, without which the process ends.
+
+        Raises
+        ------
+        ConfigError
+            ``metrics.port`` or ``metrics.host`` cannot be listened on.
+        """
+        disable_created_metrics()  # a second series for each, which nobody reads
+        limit_s = config.kafka.transaction_timeout_s
+        log, metrics = logs.get(), Metrics()
+        health = Health(limit_s + TURN_S, limit_s + STALLED_S)
+        dog = Watchdog(
+            limit_s + WATCHDOG_S,
+            parent=parent,
+            say=lambda why: log.error("worker ended by its watchdog", reason=why),
+        )
+        shell = cls(log, metrics, dog, health)
+        with ExitStack() as stack:
+            stack.enter_context(shell._stop.on_signals())
+            if config.metrics.port is not None:
+                port = config.metrics.port + slot
+                endpoints = Endpoints(config.metrics.host, port, metrics.registry, health)
+                stack.callback(endpoints.close)
+            dog.start()
+            stack.callback(dog.stop)
+            yield shell
+
+    @property
+    def stopping(self) -> bool:
+        """Whether SIGTERM or SIGINT came: finish the batch, commit, close, return."""
+        return self._stop.asked > 0
+
+    def turn(self) -> None:
+        """Tell watchdog and liveness that the loop made a turn; call it while waiting, too."""
+        self.watchdog.progress()
+        self.health.turn()
+
+    def stop(self) -> None:
+        """Ask the worker to end, as the signals do."""
+        self._stop.ask()
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, at most until the worker shall end; say whether it shall."""
+        return self._stop.wait(seconds)

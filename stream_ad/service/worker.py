@@ -1,0 +1,253 @@
+"""A worker: poll, take over, process, commit. One thread, and no output without a commit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from kafka import KafkaConsumer
+from kafka.errors import KafkaTimeoutError
+
+from stream_ad.config import Config
+from stream_ad.pipeline import Pipeline
+from stream_ad.service.holdings import Holdings
+from stream_ad.service.readiness import await_topics, await_versions
+from stream_ad.service.shell import Shell
+from stream_ad.transport.base import Batch, Outputs
+from stream_ad.transport.kafka import clients
+from stream_ad.transport.kafka.delivery import (
+    AtLeastOnce,
+    Delivery,
+    ExactlyOnce,
+    Undelivered,
+    is_traced,
+)
+from stream_ad.transport.kafka.incoming import Incoming
+from stream_ad.transport.kafka.membership import Group, Polled
+from stream_ad.transport.kafka.restore import StateReader
+from stream_ad.transport.kafka.sink import KafkaSink
+from stream_ad.versions import Version
+from stream_ad.windows import WindowSpec
+from stream_ad.windows.spec import NS
+
+T = TypeVar("T")
+FEW = 1_000  # records; a transaction costs about the same whatever is in it
+SAY_S = 1.0  # least time between two log lines about commits
+HEALTH_S = 1.0
+
+
+def run_worker(config: Config, slot: int, *, reset_state: bool, shell: Shell) -> None:
+    """Score the input until asked to stop.
+
+    Parameters
+    ----------
+    config : Config
+        Checked: brokers, input topic, sensors and registry are named.
+    slot : int
+        Which of the workers on this machine; it is part of the worker's identity.
+    reset_state : bool
+        Whether machine states made with other window settings are replaced by fresh ones.
+    shell : Shell
+        The process around it.
+
+    Raises
+    ------
+    StreamAdError
+        What another start would not heal.
+    KafkaError
+        What one may.
+    """
+    spec = WindowSpec.from_config(config.windows)
+    versions = await_versions(config, spec, shell)
+    if not versions or not await_topics(config, shell):
+        return
+    worker = Worker(config, slot, versions, shell, reset_state=reset_state)
+    worker.run()
+    worker.close()  # not after an error: a client in trouble may not let go, the process does
+
+
+class Worker:
+    """The loop of one process, and the clients it holds.
+
+    Parameters
+    ----------
+    config : Config
+    slot : int
+    versions : sequence of Version
+    shell : Shell
+    reset_state : bool
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        slot: int,
+        versions: Sequence[Version],
+        shell: Shell,
+        *,
+        reset_state: bool,
+    ) -> None:
+        self._config, self._slot, self._shell = config, slot, shell
+        self._spec = WindowSpec.from_config(config.windows)
+        kafka = config.kafka
+        # first of all, as it ends what a predecessor of the same name left open
+        self._delivery = self._patiently(self._make_delivery, "starting to write")
+        self._states = self._patiently(
+            lambda: StateReader(kafka, shell.turn), "starting to read states"
+        )
+        self._pipeline = Pipeline(config, self._spec, versions)
+        self._incoming = Incoming(config, self._spec)
+        self._sink = KafkaSink(kafka, self._delivery)
+        assert kafka.topics.input is not None
+        self._group = Group(self._make_consumer, kafka.topics.input, kafka.session_timeout_s)
+        self._holdings = Holdings(
+            self._pipeline,
+            self._group,
+            self._states,
+            self._sink,
+            shell,
+            reset_state=reset_state,
+        )
+        self._again: set[int] = set()  # partitions whose memory is not what was committed
+        self._pace = self._say = self._checked = float("-inf")
+        self._tell_of_models(versions)
+
+    def run(self) -> None:
+        """Work until the shell says stop; what was polled last is committed then."""
+        while not self._shell.stopping:
+            self._shell.turn()
+            self._shell.wait(self._pace - time.monotonic())
+            began = time.monotonic()
+            polled = self._group.poll()
+            try:
+                self._follow(polled)
+                self._score(polled, time.monotonic())
+            except (Undelivered, KafkaTimeoutError) as error:
+                self._start_over(error)
+            self._tell_health(began, polled)
+
+    def close(self) -> None:
+        """Leave in order: what is committed is all there is."""
+        self._group.close()
+        self._delivery.close()
+        self._states.close()
+
+    def _follow(self, polled: Polled) -> None:
+        """Let go and take over what the group, or a failure, asks for."""
+        again = self._again & self._group.held
+        self._again = set()
+        self._holdings.release(polled.gone | again)
+        new = polled.new | again
+        self._holdings.find_again({p: o for p, o in polled.lost.items() if p not in new})
+        if polled.gone or new:
+            self._rebalanced(new, polled)
+
+    def _rebalanced(self, new: set[int], polled: Polled) -> None:
+        for partition in new:
+            polled.records.pop(partition, None)  # from before its position was known
+        self._again = set(new)  # until they are restored, whatever happens meanwhile
+        told = self._holdings.take_over(new) if new else []
+        self._again = set()
+        if told:
+            self._commit(Outputs([], told, []), polled)
+        self._shell.metrics.rebalanced(len(self._group.held))
+        self._shell.metrics.incidents_open(self._holdings.open_incidents())
+
+    def _score(self, polled: Polled, came: float) -> None:
+        batches = [self._batch(partition, polled) for partition in sorted(polled.records)]
+        outputs = self._pipeline.process(batches)
+        by_the_clock = self._holdings.look(came)
+        if by_the_clock:
+            outputs = replace(outputs, incidents=[*outputs.incidents, *by_the_clock])
+        if not batches and not by_the_clock and not self._sink.is_due():
+            return
+        self._commit(outputs, polled, batches, came)
+        records = sum(map(len, polled.records.values()))
+        if records < FEW:
+            self._pace = came + self._config.kafka.batch_s
+        self._tell(batches, polled, records)
+
+    def _batch(self, partition: int, polled: Polled) -> Batch:
+        records = polled.records[partition]
+        mark = self._sink.mark(partition)
+        position = max(self._group.position(partition), records[-1].offset + 1)
+        batch = self._incoming.batch(partition, records, position, mark.through)
+        machines = self._pipeline.partitions
+        known = machines[partition].states
+        held = sum(len(others.states) for others in machines.values())
+        batch = self._incoming.within_limit(batch, records, known, held)
+        self._sink.say(partition, replace(mark, through=max(mark.through, records[-1].offset)))
+        return batch
+
+    def _commit(
+        self, outputs: Outputs, polled: Polled, batches: Sequence[Batch] = (), came: float = 0.0
+    ) -> None:
+        began = time.monotonic()
+        self._sink.member = polled.membership
+        self._sink.commit(outputs, self._pipeline.partitions)
+        now = time.monotonic()
+        self._shell.metrics.delivered(outputs, now - began, [now - came] if batches else [])
+
+    def _start_over(self, error: Exception) -> None:
+        """Forget all that was not committed; the next turn reads it again."""
+        self._shell.metrics.aborted()
+        self._shell.log.warning("a transaction came to nothing; reading again", reason=str(error))
+        self._again = set(self._group.held)
+        self._shell.wait(self._config.kafka.retry_backoff_s)
+
+    def _make_delivery(self) -> Delivery:
+        kafka, flush_s = self._config.kafka, self._config.kafka.transaction_timeout_s
+        if kafka.delivery == "at_least_once":
+            producer = clients.plain_producer(kafka)
+            return AtLeastOnce(producer, lambda: self._group.consumer, flush_s)
+        trace = self._shell.log.info if is_traced() else None
+        return ExactlyOnce(clients.transactional_producer(kafka, self._slot), flush_s, trace)
+
+    def _make_consumer(self) -> KafkaConsumer:
+        kafka, slot = self._config.kafka, self._slot
+        return self._patiently(lambda: clients.group_consumer(kafka, slot), "joining the group")
+
+    def _patiently(self, make: Callable[[], T], what: str) -> T:
+        def until() -> bool:
+            self._shell.turn()
+            return self._shell.stopping
+
+        return clients.patiently(
+            make, what, self._config.kafka, until=until, log=self._shell.log.warning
+        )
+
+    def _tell_of_models(self, versions: Sequence[Version]) -> None:
+        newest, metrics = versions[-1], self._shell.metrics
+        metrics.model(newest.number, newest.effective_from)
+        asked = self._config.alarm.budget_per_machine_day
+        metrics.budget(asked, self._spec.hop_ns / NS)
+
+    def _tell(self, batches: Sequence[Batch], polled: Polled, records: int) -> None:
+        """Say what a commit held: to the metrics, and now and then to the log."""
+        metrics = self._shell.metrics
+        for batch in batches:
+            machines = self._pipeline.partitions[batch.partition]
+            newest = machines.newest(machines.touched)
+            lag = self._group.lag(batch.partition) or 0
+            metrics.polled(batch.partition, len(polled.records[batch.partition]), lag, newest)
+            for reason, n in batch.counts.items():
+                metrics.counted(reason, n)
+        for reason, n in self._pipeline.counted.items():
+            metrics.counted(reason, n)
+        self._shell.health.took(records)
+        if time.monotonic() >= self._say:
+            self._say = time.monotonic() + SAY_S
+            self._shell.log.info("committed", records=records, partitions=sorted(polled.records))
+
+    def _tell_health(self, began: float, polled: Polled) -> None:
+        if began < self._checked + HEALTH_S:
+            return
+        self._checked = began
+        held = self._group.held
+        lags = [self._group.lag(partition) or 0 for partition in held - self._again]
+        self._shell.health.lag(sum(lags))
+        stable = polled.membership.generation_id >= 0
+        self._shell.health.ready(len(held), model=True, stable=stable)
+        self._shell.metrics.machines(sum(1 for _ in self._pipeline.states()))

@@ -1,0 +1,307 @@
+"""Settings -> clients of the Kafka library, each with the arguments its part was measured with."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.errors import KafkaConnectionError, KafkaError
+from kafka.net.compat import KafkaNetClient
+
+from stream_ad.config import KafkaConfig
+from stream_ad.errors import BrokerError, ConfigError
+from stream_ad.transport.kafka.failures import Healing, classify, refusal
+from stream_ad.transport.kafka.reasons import quiet, reason
+from stream_ad.transport.kafka.security import client_arguments
+
+__all__ = [
+    "SafeClient",
+    "admin",
+    "group_consumer",
+    "identity",
+    "once",
+    "patiently",
+    "plain_producer",
+    "quiet",
+    "reader",
+    "transactional_producer",
+]
+
+T = TypeVar("T")
+Client = TypeVar("Client", KafkaConsumer, KafkaAdminClient)
+TRY_MS = 10_000  # a constructor's wait for a broker; `patiently` tries again
+RECONNECT_MS = 2_000  # longest pause between two connections to one broker
+LONGEST_PAUSE_S = 30.0
+LARGEST_MESSAGE = 64 << 20  # the topics decide (max.message.bytes), not the client
+BATCH_BYTES = 128 << 10
+
+
+class SafeClient(KafkaNetClient):  # type: ignore[misc]  # the library has no types
+    """A connection whose loss in a transaction is tried again.
+
+    The library's sender drops a transactional request when its broker is gone before the
+    request is sent, and whoever waits for the answer then waits for ever.
+    """
+
+    def await_ready(self, node_id: int, timeout_ms: int = 30_000) -> bool:
+        """Wait for a connection; False, on which the sender asks again, where there is none."""
+        try:
+            return bool(super().await_ready(node_id, timeout_ms))
+        except KafkaConnectionError:
+            time.sleep(0.05)
+            return False
+
+
+def identity(config: KafkaConfig, slot: int) -> str:
+    """Name a worker, the same after each restart: transactional id and static group member.
+
+    Examples
+    --------
+    >>> identity(KafkaConfig(instance="press-hall"), 1)
+    'stream-ad-press-hall-1'
+    """
+    return f"{config.group_id}-{config.instance or socket.gethostname()}-{slot}"
+
+
+def group_consumer(config: KafkaConfig, slot: int) -> KafkaConsumer:
+    """Return a member of the service's group, not subscribed yet.
+
+    Positions are never committed or reset by themselves: a partition without a position raises
+    from ``poll``.
+
+    Raises
+    ------
+    KafkaTimeoutError
+        No broker answers; see `patiently`.
+    """
+    session_ms = round(config.session_timeout_s * 1000)
+    return _consumer(
+        config,
+        group_id=config.group_id,
+        group_instance_id=identity(config, slot),
+        session_timeout_ms=session_ms,
+        heartbeat_interval_ms=session_ms // 3,
+        partition_assignment_strategy=[CooperativeStickyAssignor],
+    )
+
+
+def reader(config: KafkaConfig, *, uncommitted: bool = False) -> KafkaConsumer:
+    """Return a consumer without a group, for ``assign`` and ``seek``.
+
+    Parameters
+    ----------
+    config : KafkaConfig
+        Brokers and credentials.
+    uncommitted : bool
+        Also what open and aborted transactions wrote.
+
+    Raises
+    ------
+    KafkaTimeoutError
+        No broker answers; see `patiently`.
+    """
+    return _consumer(config, isolation_level="read_uncommitted" if uncommitted else _COMMITTED)
+
+
+_COMMITTED = "read_committed"
+
+
+def _consumer(config: KafkaConfig, **own: Any) -> KafkaConsumer:
+    client = config.client
+    arguments = {
+        "isolation_level": _COMMITTED,
+        "enable_auto_commit": False,
+        "auto_offset_reset": "none",
+        "max_poll_records": config.batch_records,
+        "fetch_max_wait_ms": client.fetch_max_wait_ms,
+        "fetch_min_bytes": client.fetch_min_bytes,
+        "max_partition_fetch_bytes": client.max_partition_fetch_bytes,
+        "request_timeout_ms": client.request_timeout_ms,
+        "allow_auto_create_topics": False,
+    }
+    return _made(KafkaConsumer, KafkaNetClient, _common(config) | arguments | own)
+
+
+def transactional_producer(config: KafkaConfig, slot: int) -> KafkaProducer:
+    """Return a worker's producer; `init_transactions` is left to the caller.
+
+    Raises
+    ------
+    KafkaTimeoutError
+        No broker answers; see `patiently`.
+    """
+    own = {
+        "transactional_id": identity(config, slot),
+        "transaction_timeout_ms": round(config.transaction_timeout_s * 1000),
+    }
+    # A batch has to fail before the broker gives up its transaction.
+    return _producer(config, round(config.transaction_timeout_s * 900), own)
+
+
+def plain_producer(config: KafkaConfig) -> KafkaProducer:
+    """Return a producer without transactions: acknowledged by all replicas, none twice or swapped.
+
+    Raises
+    ------
+    KafkaTimeoutError
+        No broker answers; see `patiently`.
+    """
+    return _producer(config, 120_000, {"enable_idempotence": True})
+
+
+def _producer(config: KafkaConfig, delivery_ms: int, own: dict[str, Any]) -> KafkaProducer:
+    compression = config.client.compression_type
+    arguments = {
+        "acks": "all",
+        "delivery_timeout_ms": delivery_ms,
+        "request_timeout_ms": min(config.client.request_timeout_ms, delivery_ms),
+        "max_block_ms": min(15_000, delivery_ms),
+        "retry_backoff_ms": 10,
+        "linger_ms": 0,
+        "batch_size": BATCH_BYTES,
+        "max_request_size": LARGEST_MESSAGE,
+        "compression_type": None if compression == "none" else compression,
+        "allow_auto_create_topics": False,
+    }
+    return _made(KafkaProducer, SafeClient, _common(config) | arguments | own)
+
+
+def admin(config: KafkaConfig) -> KafkaAdminClient:
+    """Return a client that describes and creates topics.
+
+    Raises
+    ------
+    KafkaTimeoutError
+        No broker answers; see `patiently`.
+    """
+    timeout = {"request_timeout_ms": config.client.request_timeout_ms}
+    return _made(KafkaAdminClient, KafkaNetClient, _common(config) | timeout)
+
+
+def _common(config: KafkaConfig) -> dict[str, Any]:
+    if not config.bootstrap_servers:
+        raise ConfigError("kafka.bootstrap_servers", [], "addresses of brokers, host:port")
+    return {
+        "bootstrap_servers": list(config.bootstrap_servers),
+        "client_id": config.client.client_id,
+        "metadata_max_age_ms": config.client.metadata_max_age_ms,
+        "bootstrap_timeout_ms": TRY_MS,
+        "reconnect_backoff_max_ms": RECONNECT_MS,
+        **client_arguments(config.security),
+    }
+
+
+def _made(kind: Callable[..., T], network: type, arguments: dict[str, Any]) -> T:
+    """Call a constructor; where it fails, end the thread and the sockets that it leaves behind."""
+    quiet()
+    opened = []
+
+    def open_network(**settings: Any) -> Any:
+        opened.append(network(**settings))
+        return opened[-1]
+
+    try:
+        return kind(kafka_client=open_network, **arguments)
+    except BaseException:
+        for left in opened:
+            left.close()
+        raise
+
+
+def patiently(
+    make: Callable[[], T],
+    what: str,
+    config: KafkaConfig,
+    *,
+    until: Callable[[], bool] = lambda: False,
+    log: Callable[[str], None],
+) -> T:
+    """Make a client, or anything else that needs brokers, however long they are away.
+
+    Pauses double from ``kafka.retry_backoff_s`` up to 30 s. An outage is told once, and its end.
+
+    Parameters
+    ----------
+    make : callable
+        Tried again after each failure that can heal; closes what it leaves unfinished.
+    what : str
+        For the log: who cannot do what it wants.
+    config : KafkaConfig
+        Addresses and first pause.
+    until : callable
+        Looked at several times a second in the pauses; True gives up.
+    log : callable
+        Takes the two sentences.
+
+    Returns
+    -------
+    object
+        What ``make`` returned.
+
+    Raises
+    ------
+    BrokerError
+        It would never work (`Healing.FATAL_CONFIG`), or ``until`` said to give up.
+    """
+    pause, told = config.retry_backoff_s, False
+    where = ",".join(config.bootstrap_servers)
+    while True:
+        began = time.monotonic()
+        try:
+            made = make()
+        except KafkaError as error:
+            if classify(error) is Healing.FATAL_CONFIG:
+                raise refusal(error) from error
+            said = f"{what}: {outage(where, began)}"
+            if until():
+                raise BrokerError(said) from error
+            if not told:
+                log(f"{said}; trying again")
+            told = True
+        else:
+            if told:
+                log(f"{what}: {where} answers again")
+            return made
+        if _paused(pause, until):
+            raise BrokerError(said)
+        pause = min(2 * pause, LONGEST_PAUSE_S)
+
+
+@contextmanager
+def once(make: Callable[[], Client], what: str, config: KafkaConfig) -> Iterator[Client]:
+    """Make a client for a command, which gives up when no broker answers, and close it.
+
+    Raises
+    ------
+    BrokerError
+        No broker answers within some seconds, or the client fails in between.
+    """
+    client = patiently(make, what, config, until=lambda: True, log=lambda _: None)
+    try:
+        yield client
+    except KafkaError as error:
+        raise refusal(error) from error
+    finally:
+        client.close()
+
+
+def outage(where: str, began: float) -> str:
+    """Say that brokers cannot be reached, and why as far as the library's log tells."""
+    why = reason(since=began)
+    details = f" ({why})" if why else ""
+    return f"cannot reach {where}: unreachable, or it refuses these credentials{details}"
+
+
+def _paused(seconds: float, until: Callable[[], bool]) -> bool:
+    """Pause; return whether to give up."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        if until():
+            return True
+        time.sleep(min(0.2, left))
+    return until()

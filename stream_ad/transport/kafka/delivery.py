@@ -1,0 +1,184 @@
+"""Messages and input positions to the brokers: as one transaction, or at least once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
+from kafka.structs import OffsetAndMetadata
+
+from stream_ad.transport.kafka.failures import Healing, classify, refusal
+from stream_ad.transport.kafka.outgoing import Message
+
+Offsets = Mapping[TopicPartition, OffsetAndMetadata]
+Trace = Callable[[str], None]
+TRACED = "STREAM_AD_TRACE"  # for tests that kill a worker inside a transaction
+
+
+class Undelivered(Exception):
+    """Nothing of it is kept: what is in memory of these partitions has to be read again."""
+
+
+class TooLarge(Undelivered):
+    """A broker refused a message for its size; ``topic`` says whose limit it was."""
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        super().__init__(f"a record is larger than topic {topic} allows (max.message.bytes)")
+
+
+class Delivery(Protocol):
+    """Keeps messages and positions together."""
+
+    def deliver(
+        self, outputs: Sequence[Message], states: Sequence[Message], offsets: Offsets, member: Any
+    ) -> None:
+        """Send all of them, then commit the offsets.
+
+        Raises
+        ------
+        Undelivered
+            The worker has to read its partitions again.
+        BrokerError
+            It would never work.
+        KafkaError
+            The process has to be started again.
+        """
+        ...
+
+    def close(self) -> None:
+        """End the producer."""
+        ...
+
+
+class ExactlyOnce:
+    """Outputs, states and positions in one transaction.
+
+    Parameters
+    ----------
+    producer : KafkaProducer
+        Transactional; `init_transactions` is called here, which ends what a predecessor of the
+        same name left open.
+    flush_s : float
+        Longest wait for the acknowledgement of what was sent.
+    trace : callable, optional
+        Told ``begin`` and ``commit``.
+
+    Notes
+    -----
+    The order is part of the promise: send, flush, look at every acknowledgement, hand over the
+    offsets, commit. Without the look, a commit returns normally although the broker had given
+    up the transaction and the records are lost.
+    """
+
+    def __init__(self, producer: KafkaProducer, flush_s: float, trace: Trace | None = None) -> None:
+        self._producer, self._flush_s = producer, flush_s
+        self._trace: Trace = trace or (lambda _: None)
+        self._producer.init_transactions()
+
+    def deliver(
+        self, outputs: Sequence[Message], states: Sequence[Message], offsets: Offsets, member: Any
+    ) -> None:
+        """See `Delivery.deliver`; ``member`` fences a commit that comes too late."""
+        self._trace("begin")
+        try:
+            self._producer.begin_transaction()
+            _send(self._producer, [*outputs, *states], self._flush_s)
+            self._producer.send_offsets_to_transaction(offsets, member)
+            self._producer.commit_transaction()
+        except TooLarge:
+            self._abort()
+            raise
+        except KafkaError as error:
+            healing = classify(error)
+            if healing is Healing.FATAL_CONFIG:
+                raise refusal(error) from error
+            if healing is Healing.ABORT:
+                self._abort()
+                raise Undelivered(str(error)) from error
+            raise
+        self._trace("commit")
+
+    def _abort(self) -> None:
+        self._producer.abort_transaction()
+
+    def close(self) -> None:
+        """End the producer; nothing may be open."""
+        self._producer.close(timeout=5)
+
+
+class AtLeastOnce:
+    """Outputs first, then states, then positions: what a crash repeats has the same ids.
+
+    Parameters
+    ----------
+    producer : KafkaProducer
+        Idempotent.
+    consumer : callable
+        Returns the group's consumer.
+    flush_s : float
+        Longest wait for the acknowledgement of what was sent.
+    """
+
+    def __init__(
+        self, producer: KafkaProducer, consumer: Callable[[], KafkaConsumer], flush_s: float
+    ) -> None:
+        self._producer, self._consumer, self._flush_s = producer, consumer, flush_s
+
+    def deliver(
+        self,
+        outputs: Sequence[Message],
+        states: Sequence[Message],
+        offsets: Offsets,
+        member: Any,  # noqa: ARG002 - the consumer knows its own
+    ) -> None:
+        """See `Delivery.deliver`."""
+        try:
+            # a state must not be there before the outputs it stands for
+            _send(self._producer, outputs, self._flush_s)
+            _send(self._producer, states, self._flush_s)
+            self._consumer().commit(dict(offsets), timeout_ms=round(self._flush_s * 1000))
+        except KafkaError as error:
+            healing = classify(error)
+            if healing is Healing.FATAL_CONFIG:
+                raise refusal(error) from error
+            if healing is Healing.ABORT:
+                raise Undelivered(str(error)) from error
+            raise
+
+    def close(self) -> None:
+        """End the producer."""
+        self._producer.close(timeout=5)
+
+
+def _send(producer: KafkaProducer, messages: Iterable[Message], flush_s: float) -> None:
+    """Send messages and see every one acknowledged."""
+    sent: list[tuple[str, Any]] = []
+    for message in messages:
+        try:
+            future = producer.send(
+                message.topic,
+                message.value,
+                key=message.key,
+                headers=message.headers,
+                partition=message.partition,
+            )
+        except MessageSizeTooLargeError as error:
+            raise TooLarge(message.topic) from error
+        sent.append((message.topic, future))
+    producer.flush(timeout=flush_s)
+    for topic, future in sent:
+        if future.failed():
+            if isinstance(future.exception, MessageSizeTooLargeError):
+                raise TooLarge(topic) from future.exception
+            raise future.exception
+        if not future.is_done:
+            raise KafkaTimeoutError(f"no acknowledgement from {topic} in {flush_s} s")
+
+
+def is_traced() -> bool:
+    """Return whether every transaction's begin and end are to be logged."""
+    return bool(os.environ.get(TRACED))

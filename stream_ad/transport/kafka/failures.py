@@ -1,0 +1,133 @@
+"""What an exception of the Kafka client asks for: the one place that knows its classes."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable
+
+from kafka import errors
+
+from stream_ad.errors import BrokerError
+
+LONGEST = 300  # characters of a sentence; the client pastes whole requests into some
+
+
+class Healing(enum.Enum):
+    """What makes the work go on after a failure."""
+
+    ABORT = "abort"
+    """Abort the transaction, forget the partitions' state and read it again."""
+    REBUILD = "rebuild"
+    """The producer cannot be trusted any more: a new one, or a new process."""
+    FATAL_CONFIG = "fatal_config"
+    """It would fail again: somebody has to change a right, a setting or a topic."""
+
+
+_ABORT = (
+    errors.CommitFailedError,
+    errors.FencedInstanceIdError,
+    errors.IllegalGenerationError,
+    errors.UnknownMemberIdError,
+    errors.RebalanceInProgressError,
+)
+
+_FATAL: dict[type[BaseException], str] = {
+    errors.TopicAuthorizationFailedError: (
+        "this user may not use topic {about}: READ on what is read, WRITE on what is written"
+    ),
+    errors.GroupAuthorizationFailedError: "this user lacks READ on the consumer group {about}",
+    errors.TransactionalIdAuthorizationFailedError: (
+        "this user lacks WRITE on the transactional ids that begin with kafka.group_id"
+    ),
+    errors.ClusterAuthorizationFailedError: "this user lacks a right on the cluster",
+    errors.InvalidTransactionTimeoutError: (
+        "kafka.transaction_timeout_s is longer than the brokers allow (transaction.max.timeout.ms)"
+    ),
+    errors.InvalidSessionTimeoutError: (
+        "kafka.session_timeout_s is outside what the brokers allow "
+        "(group.min.session.timeout.ms to group.max.session.timeout.ms)"
+    ),
+    errors.MessageSizeTooLargeError: (
+        "a record is larger than its topic allows (max.message.bytes); "
+        "`stream-ad topics check` names the topic"
+    ),
+    errors.RecordListTooLargeError: "a batch is larger than a segment of its topic (segment.bytes)",
+    errors.InconsistentGroupProtocolError: (
+        "the consumer group has members that share out partitions in another way: "
+        "another program, or another version, uses the same kafka.group_id"
+    ),
+    errors.GroupMaxSizeReachedError: "the consumer group has as many members as it may",
+    errors.UnsupportedSaslMechanismError: "the brokers do not offer kafka.security.mechanism",
+    errors.UnsupportedCodecError: "records are compressed in a way that is not installed here",
+    errors.UnsupportedVersionError: "the brokers are too old for transactions (Kafka 2.5 or later)",
+    errors.UnsupportedForMessageFormatError: "the topic keeps an old format without transactions",
+    errors.PolicyViolationError: "a policy of the brokers refuses it",
+    errors.InvalidTopicError: "a topic of this name cannot be",
+    errors.KafkaConfigurationError: "the client refuses its settings",
+}
+_BY_NAME = {kind.__name__: kind for kind in _FATAL}
+
+
+def classify(error: BaseException) -> Healing:
+    """Say what heals an exception of the client; what is unknown asks for a new producer.
+
+    The classes follow what each was seen to leave behind: `Healing.ABORT` only where the
+    producer stays usable. Where the client buries the cause in the text of a general error, the
+    text is read.
+
+    Examples
+    --------
+    >>> classify(errors.CommitFailedError())
+    <Healing.ABORT: 'abort'>
+    >>> classify(errors.ProducerFencedError())
+    <Healing.REBUILD: 'rebuild'>
+    """
+    if _cause(error) is not None:
+        return Healing.FATAL_CONFIG
+    return Healing.ABORT if isinstance(error, _ABORT) else Healing.REBUILD
+
+
+def refusal(error: BaseException) -> BrokerError:
+    """Return a failure that needs a person as an error of ours, with what is missing."""
+    cause = _cause(error)
+    if cause is None:
+        return BrokerError(f"the brokers refuse the service: {sentence(error)}")
+    about = _about(error) if isinstance(error, cause) else ""
+    text = _FATAL[cause].format(about=about).replace(" :", ":").rstrip()
+    rights = "; `stream-ad topics plan` lists the rights"
+    said = rights if issubclass(cause, errors.AuthorizationError) else f" ({sentence(error)})"
+    return BrokerError(f"{text}{said}")
+
+
+def sentence(error: BaseException) -> str:
+    """Say an exception in one short line for a log.
+
+    Examples
+    --------
+    >>> sentence(errors.KafkaTimeoutError("no answer"))
+    'KafkaTimeoutError: no answer'
+    """
+    text = " ".join(str(argument) for argument in error.args) or str(error)
+    name = type(error).__name__
+    text = re.sub(r"\s+", " ", text).removeprefix(f"{name}: ").strip()
+    line = f"{name}: {text}" if text else name
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."
+
+
+def _cause(error: BaseException) -> type[BaseException] | None:
+    for kind in _FATAL:
+        if isinstance(error, kind):
+            return kind
+    if type(error) in {errors.KafkaError, errors.CommitFailedError}:
+        named = re.findall(r"\b[A-Z][A-Za-z]+Error\b", str(error))
+        return next((_BY_NAME[name] for name in named if name in _BY_NAME), None)
+    return None
+
+
+def _about(error: BaseException) -> str:
+    """Return the names that the client put into the exception."""
+    subject = error.args[0] if error.args else None
+    if isinstance(subject, str):
+        return subject
+    return ", ".join(sorted(map(str, subject))) if isinstance(subject, Iterable) else ""

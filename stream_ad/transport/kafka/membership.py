@@ -1,0 +1,235 @@
+"""One member of the consumer group: what it holds, what came, and with which right to commit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from kafka.structs import ConsumerGroupMetadata, MemberState
+
+from stream_ad.transport.kafka.failures import Healing, classify, refusal
+from stream_ad.transport.kafka.ledger import Mark
+
+POLL_MS = 500  # a rejoin that does not fit into one poll of less can leave the group stuck
+CLOSE_MS = 5_000
+
+
+@dataclass(slots=True)
+class Polled:
+    """What one poll brought.
+
+    Parameters
+    ----------
+    records : dict of int to list of ConsumerRecord
+        By partition, in order of offset.
+    gone : set of int
+        Partitions that are no longer ours; whatever is known of them is stale.
+    new : set of int
+        Partitions that are ours from now on, to be restored before a record of theirs is used.
+    lost : dict of int to int
+        Partitions whose position the broker no longer has, and that position.
+    membership : ConsumerGroupMetadata
+        As it stood when the records came: a commit under it is fenced if it is outdated.
+    """
+
+    records: dict[int, list[Any]]
+    membership: ConsumerGroupMetadata
+    gone: set[int] = field(default_factory=set)
+    new: set[int] = field(default_factory=set)
+    lost: dict[int, int] = field(default_factory=dict)
+
+
+class Saved(NamedTuple):
+    """The committed offset of a partition, and what was said with it."""
+
+    offset: int
+    mark: Mark
+
+
+class Group:
+    """A subscribed member of the group.
+
+    Parameters
+    ----------
+    make : callable
+        Returns a consumer that is not subscribed.
+    topic : str
+    session_s : float
+        A rebalance that is not over after so long never will be: the consumer is replaced.
+    clock : callable
+        Seconds.
+
+    Notes
+    -----
+    The listener only records, since it runs on the client's own thread, where nothing that
+    waits for the broker may be called.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], KafkaConsumer],
+        topic: str,
+        session_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._make, self._topic, self._session_s, self._clock = make, topic, session_s, clock
+        self.held: set[int] = set()
+        self.replaced = 0
+        self._subscribe()
+
+    def _subscribe(self) -> None:
+        self._changes = _Changes()
+        self.consumer = self._make()
+        self.consumer.subscribe([self._topic], listener=self._changes)
+        self._stable = self._clock()
+
+    def poll(self, timeout_ms: int = POLL_MS) -> Polled:
+        """Wait for records, take part in rebalances, say what changed.
+
+        Raises
+        ------
+        BrokerError
+            The group or the topic may not be used.
+        KafkaError
+            What the caller has to heal by starting anew.
+        """
+        found: Mapping[TopicPartition, list[Any]] = {}
+        lost: dict[int, int] = {}
+        try:
+            found = self.consumer.poll(timeout_ms=timeout_ms)
+        except NoOffsetForPartitionError:
+            pass  # of new partitions that were never committed: restoring them seeks
+        except OffsetOutOfRangeError as error:
+            lost = {tp.partition: offset for tp, offset in error.args[0].items()}
+        except KafkaError as error:
+            if classify(error) is Healing.FATAL_CONFIG:
+                raise refusal(error) from error
+            raise
+        membership = self.consumer.group_metadata()
+        gone, new = self._changes.take()
+        if not _may_commit(membership):
+            self._unread(found)
+            return self._unstable(membership, gone, new)
+        self._stable = self._clock()
+        assigned = {tp.partition for tp in self.consumer.assignment()}
+        # the listener knows what went and came back; the assignment, what it was not told
+        gone, new = gone | (self.held - assigned), (new | (assigned - self.held)) & assigned
+        self.held = assigned
+        records = {tp.partition: rows for tp, rows in found.items() if tp.partition in assigned}
+        return Polled(records, membership, gone, new, lost)
+
+    def _unread(self, found: Mapping[TopicPartition, list[Any]]) -> None:
+        """Go back before records that could not be committed now."""
+        for tp, rows in found.items():
+            if rows and tp in self.consumer.assignment():
+                self.consumer.seek(tp, rows[0].offset)
+
+    def _unstable(self, membership: Any, gone: set[int], new: set[int]) -> Polled:
+        """Wait for the rebalance; without a generation, or when it is stuck, give up all."""
+        stuck = self._clock() - self._stable > self._session_s
+        if stuck or not _is_member(membership):
+            gone = gone | self.held
+        else:
+            self._changes.new |= new - gone  # theirs will be the first stable poll
+        self.held = self.held - gone
+        if stuck:
+            self.replace()
+        return Polled({}, membership, gone)
+
+    def replace(self) -> None:
+        """Close the consumer and join again with a new one; nothing is held any more."""
+        self.close()
+        self.held, self.replaced = set(), self.replaced + 1
+        self._subscribe()
+
+    def saved(self, partitions: Iterable[int], timeout_s: float) -> dict[int, Saved | None]:
+        """Return what is committed, waiting for a predecessor's open transaction.
+
+        Raises
+        ------
+        KafkaTimeoutError
+            It stayed open for longer than ``timeout_s``.
+        """
+        found = {}
+        for partition in partitions:
+            commit = self.consumer.committed(
+                self.of(partition), metadata=True, timeout_ms=round(timeout_s * 1000)
+            )
+            found[partition] = commit and Saved(commit.offset, Mark.read(commit.metadata))
+        return found
+
+    def seek(self, partition: int, offset: int) -> None:
+        """Go on at an offset; what was fetched ahead is dropped."""
+        self.consumer.seek(self.of(partition), offset)
+
+    def beginning(self, partitions: Collection[int]) -> dict[int, int]:
+        """Return the first offsets that the broker still has."""
+        offsets = self.consumer.beginning_offsets([*map(self.of, partitions)])
+        return {tp.partition: offset for tp, offset in offsets.items()}
+
+    def end(self, partitions: Collection[int]) -> dict[int, int]:
+        """Return the offsets of the next records."""
+        offsets = self.consumer.end_offsets([*map(self.of, partitions)])
+        return {tp.partition: offset for tp, offset in offsets.items()}
+
+    def position(self, partition: int) -> int:
+        """Return where the next poll goes on, transaction markers passed over."""
+        return int(self.consumer.position(self.of(partition)))
+
+    def lag(self, partition: int) -> int | None:
+        """Return how many offsets lie ahead; None before the first answer of the broker."""
+        high = self.consumer.highwater(self.of(partition))
+        return None if high is None else max(0, high - self.position(partition))
+
+    def size(self) -> int:
+        """Return how many partitions the topic has, as far as the client knows by now."""
+        return len(self.consumer.partitions_for_topic(self._topic) or ())
+
+    def of(self, partition: int) -> TopicPartition:
+        """Return the partition as the client names it."""
+        return TopicPartition(self._topic, partition)
+
+    def close(self) -> None:
+        """End the consumer; as a static member it stays in the group until the session ends."""
+        self.consumer.close(timeout_ms=CLOSE_MS)
+
+
+def _is_member(membership: Any) -> bool:
+    return membership.generation_id >= 0 and bool(membership.member_id)
+
+
+def _may_commit(membership: Any) -> bool:
+    """Return whether a commit under it is fenced when outdated: without generation none is."""
+    return _is_member(membership) and membership.state == MemberState.STABLE
+
+
+class _Changes(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has no types
+    """Takes note of what the group does, until the loop looks."""
+
+    def __init__(self) -> None:
+        self.gone: set[int] = set()
+        self.new: set[int] = set()
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Note partitions that go."""
+        went = {tp.partition for tp in revoked}
+        self.gone |= went
+        self.new -= went
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Note partitions that come."""
+        self.new |= {tp.partition for tp in assigned}
+
+    def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
+        """Note partitions that went already."""
+        self.on_partitions_revoked(lost)
+
+    def take(self) -> tuple[set[int], set[int]]:
+        """Return and forget what was noted: gone, new. What went and came again is both."""
+        taken = self.gone, self.new
+        self.gone, self.new = set(), set()
+        return taken

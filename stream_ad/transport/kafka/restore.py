@@ -1,0 +1,92 @@
+"""Machine states from the compacted state topic, for the partitions just taken over."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+
+from kafka import TopicPartition
+
+from stream_ad.config import KafkaConfig
+from stream_ad.errors import BrokerError
+from stream_ad.transport.kafka.clients import reader
+
+POLL_MS = 200
+
+
+class StateReader:
+    """Reads partitions of the state topic to their end.
+
+    Parameters
+    ----------
+    config : KafkaConfig
+    turn : callable
+        Called between two reads: the work goes on.
+    """
+
+    def __init__(self, config: KafkaConfig, turn: Callable[[], None]) -> None:
+        self._config, self._topic, self._turn = config, config.topics.state, turn
+        self._committed = reader(config)
+        self._ends = reader(config, uncommitted=True)
+
+    def read(self, partitions: Collection[int]) -> dict[int, dict[str, bytes]]:
+        """Return the newest state record of every machine, by partition.
+
+        Parameters
+        ----------
+        partitions : collection of int
+            The committed offsets of the same partitions of the input must have been read
+            before, or the states could be older than they.
+
+        Raises
+        ------
+        BrokerError
+            The state topic lacks one of the partitions.
+        TimeoutError
+            A transaction that was begun before stays open for longer than any may.
+
+        Notes
+        -----
+        An open transaction of a worker that was stopped hides what its successors committed
+        behind it. So the end to read to is where all transactions, open ones too, end now:
+        the read waits until each is decided.
+        """
+        self._check(partitions)
+        wanted = [TopicPartition(self._topic, partition) for partition in partitions]
+        consumer, ends = self._committed, self._ends.end_offsets(wanted)
+        consumer.assign(wanted)
+        consumer.seek_to_beginning(*wanted)
+        found: dict[int, dict[str, bytes]] = {partition: {} for partition in partitions}
+        patience = time.monotonic() + self._config.transaction_timeout_s + 30
+        # positions, not records: aborted ones and markers are passed over without being seen
+        while any(consumer.position(tp) < end for tp, end in ends.items()):
+            for tp, rows in consumer.poll(timeout_ms=POLL_MS).items():
+                for row in rows:
+                    _keep(found[tp.partition], row.key.decode(), row.value)
+                patience = time.monotonic() + self._config.transaction_timeout_s + 30
+            if time.monotonic() > patience:
+                raise TimeoutError(f"{self._topic}: an open transaction does not end")
+            self._turn()
+        consumer.unsubscribe()
+        return found
+
+    def close(self) -> None:
+        """End the consumers."""
+        for consumer in (self._committed, self._ends):
+            consumer.close(timeout_ms=1_000)
+
+    def _check(self, partitions: Collection[int]) -> None:
+        known = self._ends.partitions_for_topic(self._topic) or set()
+        missing = sorted(set(partitions) - set(known))
+        if missing:
+            raise BrokerError(
+                f"topic {self._topic} has {len(known)} partitions and the input has partition "
+                f"{missing[-1]}: `stream-ad topics create` adds what is missing"
+            )
+
+
+def _keep(states: dict[str, bytes], machine: str, record: bytes | None) -> None:
+    if record is None:
+        states.pop(machine, None)
+    else:
+        states[machine] = record
