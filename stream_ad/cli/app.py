@@ -9,8 +9,11 @@ import typer
 from stream_ad import __version__
 from stream_ad.cli.config import config
 from stream_ad.cli.demo import demo
+from stream_ad.cli.dlq import dlq
 from stream_ad.cli.init import init
 from stream_ad.cli.replay import replay
+from stream_ad.cli.run import run
+from stream_ad.cli.topics import topics
 from stream_ad.cli.train import train
 
 app = typer.Typer(
@@ -39,5 +42,8 @@ def _options(
 app.command()(demo)
 app.command()(init)
 app.command()(replay)
+app.command()(run)
 app.command()(train)
 app.add_typer(config, name="config")
+app.add_typer(dlq, name="dlq")
+app.add_typer(topics, name="topics")

@@ -101,6 +101,7 @@ class _Server(ThreadingHTTPServer):
 
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 2 * MOST_CLIENTS
 
     def __init__(self, host: str, port: int, registry: CollectorRegistry, health: Health) -> None:
         self.registry, self.health = registry, health

@@ -52,6 +52,8 @@ class Holdings:
         self._states, self._sink, self._shell = states, sink, shell
         self._reset_state = reset_state
         self._presence: dict[int, Presence] = {}
+        self._home: dict[str, int] = {}
+        self._astray: set[str] = set()
 
     def release(self, partitions: Iterable[int]) -> None:
         """Forget partitions; whatever of them was not committed somebody reads again."""
@@ -60,6 +62,7 @@ class Holdings:
             self._pipeline.release(partition)
             self._sink.release(partition)
             del self._presence[partition]
+        self._home = {m: partition for m, partition in self._home.items() if partition not in gone}
         self._shell.metrics.forget(gone)
 
     def take_over(self, partitions: Iterable[int]) -> list[Told]:
@@ -182,10 +185,25 @@ class Holdings:
         self._sink.say(partition, replace(mark, partitions=size))
 
         def is_elsewhere(machine: str) -> bool:
-            code = murmur2(machine.encode()) & 0x7FFFFFFF
+            code: int = murmur2(machine.encode()) & 0x7FFFFFFF
             return code % old == partition != code % size
 
         return [*presence.moved(is_elsewhere)]
+
+    def astray(self) -> set[str]:
+        """Return the machines that were seen on two of the partitions held, warned of once."""
+        for partition, machines in self._pipeline.partitions.items():
+            for machine in machines.touched:
+                home = self._home.setdefault(machine, partition)
+                if home != partition and machine not in self._astray:
+                    self._astray.add(machine)
+                    self._shell.log.warning(
+                        "machine_in_two_partitions",
+                        machine=machine,
+                        partitions=[home, partition],
+                        advice="each half is scored apart: produce with the machine id as key",
+                    )
+        return self._astray
 
     def open_incidents(self) -> dict[str, str]:
         """Return the severity of every open incident that was told, by id."""

@@ -40,7 +40,9 @@ def get() -> BoundLogger:
 
 def hide(secrets: Iterable[str | None]) -> None:
     """Keep these texts out of every line from now on, wherever they stand."""
-    _secrets.update(secret for secret in secrets if secret)
+    for secret in filter(None, secrets):
+        # as it is, and as it stands in the text of an exception or in JSON within a text
+        _secrets.update({secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]})
 
 
 def configure(slot: int | None, stream: TextIO | None = None) -> None:
@@ -130,7 +132,7 @@ class Repeats(logging.Filter):
 
 
 def _without_secrets(_: object, __: str, event: Event) -> Event:
-    return {str(key): _clean(value, str(key)) for key, value in event.items()}
+    return {_text(str(key)): _clean(value, str(key)) for key, value in event.items()}
 
 
 def _clean(value: object, key: str = "", depth: int = 0) -> object:

@@ -47,7 +47,7 @@ def supervise(arguments: Sequence[str], config: Config, workers: int) -> int:
     ConfigError
         Something is missing that no worker could do without.
     """
-    require(config, workers)
+    require(config)
     logs.configure(None)
     return Supervisor(
         command_of(arguments), workers, config.kafka.retry_backoff_s, logs.get()
@@ -81,7 +81,7 @@ def work(config: Config, slot: int, parent: int | None, *, reset_state: bool) ->
     logs.configure(slot)
     log = logs.get()
     try:
-        require(config, slot + 1)
+        require(config)
         _hide_secrets(config.kafka)
         from stream_ad.service.shell import Shell
 

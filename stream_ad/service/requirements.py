@@ -7,17 +7,13 @@ from collections import Counter
 from stream_ad.config import Config
 from stream_ad.errors import ConfigError
 
-LAST_PORT = 65_535
 
-
-def require(config: Config, workers: int) -> None:
+def require(config: Config) -> None:
     """Check what the defaults of the settings leave open.
 
     Parameters
     ----------
     config : Config
-    workers : int
-        Worker slots of this process.
 
     Raises
     ------
@@ -26,7 +22,7 @@ def require(config: Config, workers: int) -> None:
 
     Examples
     --------
-    >>> require(Config(), 1)
+    >>> require(Config())
     Traceback (most recent call last):
     ...
     stream_ad.errors.ConfigError: kafka.bootstrap_servers = []: allowed is at least one host:port
@@ -43,10 +39,6 @@ def require(config: Config, workers: int) -> None:
         if not value:
             raise ConfigError(key, value, allowed)
     _topics_differ(config)
-    port = config.metrics.port
-    if port is not None and port + workers - 1 > LAST_PORT:
-        allowed = f"at most {LAST_PORT + 1 - workers} with {workers} workers, a port for each"
-        raise ConfigError("metrics.port", port, allowed)
 
 
 def _topics_differ(config: Config) -> None:

@@ -236,6 +236,7 @@ class Worker:
                 metrics.counted(reason, n)
         for reason, n in self._pipeline.counted.items():
             metrics.counted(reason, n)
+        metrics.two_partitions(len(self._holdings.astray()))
         self._shell.health.took(records)
         if time.monotonic() >= self._say:
             self._say = time.monotonic() + SAY_S

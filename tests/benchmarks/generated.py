@@ -55,11 +55,11 @@ class Plant:
 
     def windows(self, each: int, *, faults: bool = True) -> Windows:
         """Return the first ``each`` windows of every machine, in order of start."""
-        cells = self._cells(0, each * self.length, faults=faults).astype(np.float32)
+        cells = self.cells(0, each * self.length, faults=faults).astype(np.float32)
         turns = cells.reshape(each, self.length, self.machines, self.sensors)
         values = np.ascontiguousarray(turns.transpose(0, 2, 1, 3)).reshape(-1, *turns.shape[1::2])
         start = (SINCE + np.repeat(np.arange(each) * self.length, self.machines)) * 10**9
-        return Windows(np.tile(self._names(), each), start, values, np.arange(len(values)))
+        return Windows(np.tile(self.names(), each), start, values, np.arange(len(values)))
 
     def detector(self, bank: int) -> Detector:
         """Fit a detector whose bank holds so many different latents; nothing else matters."""
@@ -78,10 +78,11 @@ class Plant:
             for first in range(0, steps, chunk):
                 writer.write_table(self._table(first, min(chunk, steps - first)))
 
-    def _names(self) -> NDArray[np.object_]:
+    def names(self) -> NDArray[np.object_]:
+        """Return the machines' ids, (M,)."""
         return np.array([f"machine-{m:02d}" for m in range(self.machines)], object)
 
-    def _cells(self, first: int, steps: int, *, faults: bool = True) -> NDArray[np.float64]:
+    def cells(self, first: int, steps: int, *, faults: bool = True) -> NDArray[np.float64]:
         """Return the readings (steps, M, C) of a time that begins ``first`` steps in."""
         step = first + np.arange(steps)
         phase = 17.0 * np.arange(self.machines)[:, None]
@@ -100,11 +101,11 @@ class Plant:
         return cells
 
     def _table(self, first: int, steps: int) -> pa.Table:
-        cells = self._cells(first, steps).reshape(-1, self.sensors)
+        cells = self.cells(first, steps).reshape(-1, self.sensors)
         seconds = np.repeat(SINCE + first + np.arange(steps), self.machines)
         time = pa.array(seconds).cast(pa.timestamp("s", "UTC")).cast(pa.string())
         if self.rough:
             row = first * self.machines + np.arange(len(seconds))
             time = pc.if_else(pa.array(row % DEAD_EVERY == DEAD_EVERY - 1), "soon", time)
         columns = {f"s{c}": pa.array(cells[:, c], from_pandas=True) for c in range(self.sensors)}
-        return pa.table({"machine_id": np.tile(self._names(), steps), "time": time} | columns)
+        return pa.table({"machine_id": np.tile(self.names(), steps), "time": time} | columns)
