@@ -22,6 +22,7 @@ from pydantic import (
     GetJsonSchemaHandler,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -29,6 +30,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from stream_ad.errors import ConfigError
+from stream_ad.redaction import HIDDEN, shown
 
 ENV_PREFIX = "STREAM_AD__"
 LONGEST_WINDOW_S = 1e9  # thirty years; times in ns have to fit into 64 bits
@@ -59,6 +61,9 @@ LATER_VALUES = {
 }
 ABSENT = object()
 
+# Only from the environment, where their text is taken as it is, or from files of their own.
+SECRETS = ("kafka.security.password", "kafka.security.key_password")
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -88,6 +93,7 @@ class _Section(BaseModel):
 class FieldsConfig(_Section):
     """Where a record keeps its parts: a dotted path or, in CSV and Parquet, a column name.
 
+    On Kafka also ``$key``, the message's key, and ``$header.NAME``, the last header of that name.
     ``machine_id: null`` means that the input has one machine, called ``machine``.
     ``values: .`` means that the sensors lie at the top of the record.
     """
@@ -108,9 +114,13 @@ class FieldsConfig(_Section):
 
     @field_validator("machine_id", "time", "values", "sensor", "value", "quality")
     @classmethod
-    def _no_kafka_parts(cls, path: str | None) -> str | None:
-        if path is not None and path.startswith("$"):
-            raise ValueError("a field of the record ($key and $header.NAME: not available yet)")
+    def _known_envelope(cls, path: str | None, info: ValidationInfo) -> str | None:
+        if path is None or not path.startswith("$"):
+            return path
+        if info.field_name == "values":
+            raise ValueError("a field of the record: a key or header holds no values")
+        if path != "$key" and not (path.startswith("$header.") and path != "$header."):
+            raise ValueError("a field of the record, $key, or $header.NAME")
         return path
 
 
@@ -428,7 +438,10 @@ class ClientConfig(_Section):
 class KafkaConfig(_Section):
     """The service on Kafka: `stream-ad run`."""
 
-    bootstrap_servers: tuple[Annotated[str, Field(pattern=r"^.+:\d+$")], ...] = ()
+    bootstrap_servers: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^.+:\d+$")], ...],
+        Field(json_schema_extra={"type": ["array", "string"]}),
+    ] = ()
     """Addresses, `host:port`; a text with commas is a list too."""
     group_id: Annotated[str, Field(min_length=1, max_length=200)] = "stream-ad"
     """Consumer group; all workers of one service share it."""
@@ -529,6 +542,7 @@ def load_config(path: Path | None, environ: Mapping[str, str] | None = None) -> 
 def read_settings(path: Path | None, environ: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return file and environment as one unchecked tree; see `load_config`."""
     tree = {} if path is None else _read_yaml(path)
+    _refuse_secrets(tree)
     for keys, value in _from_environment(os.environ if environ is None else environ):
         _put(tree, keys, value)
     return tree
@@ -572,6 +586,13 @@ def parse_config(tree: dict[str, Any]) -> Config:
         raise _translate(error) from None
 
 
+def _refuse_secrets(tree: dict[str, Any]) -> None:
+    for key in SECRETS:
+        if _get(tree, key.split(".")) not in (ABSENT, None):
+            name = f"{ENV_PREFIX}{key.upper().replace('.', '__')}"
+            raise ConfigError(key, HIDDEN, f"nothing here: set {name}, or {key}_file to a file")
+
+
 class _Loader(yaml.SafeLoader):
     """YAML without its silence about keys that stand in a section twice."""
 
@@ -592,8 +613,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError("--config", str(path), f"a readable file ({error.strerror})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = " ".join(str(error).split())
-        raise ConfigError("--config", str(path), f"a YAML file ({where})") from error
+        raise ConfigError("--config", str(path), f"a YAML file ({_where(error)})") from None
     if tree is None:
         return {}
     if not isinstance(tree, dict):
@@ -601,17 +621,31 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return tree
 
 
+def _where(error: yaml.YAMLError | UnicodeDecodeError) -> str:
+    # Not the error's own text: it quotes the line, and a secret may stand there.
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return "not even text in UTF-8"
+    mark = error.problem_mark
+    return f"{error.problem}, line {mark.line + 1}, column {mark.column + 1}"
+
+
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[list[str], Any]]:
     # pydantic-settings passes over variables that fit no field; a misspelt one must not pass.
     for name, text in sorted(environ.items()):
         if name.startswith("STREAM_AD_") and not name.startswith(ENV_PREFIX) and "__" in name:
-            raise ConfigError(name, text, f"a name such as {ENV_PREFIX}SECTION__KEY")
+            raise ConfigError(name, shown([name], text), f"a name such as {ENV_PREFIX}SECTION__KEY")
         if name.startswith(ENV_PREFIX):
-            try:
-                value = yaml.safe_load(text)
-            except yaml.YAMLError as error:
-                raise ConfigError(name, text, "a YAML value") from error
-            yield name.removeprefix(ENV_PREFIX).lower().split("__"), value
+            keys = name.removeprefix(ENV_PREFIX).lower().split("__")
+            yield keys, _value_of(name, text, secret=".".join(keys) in SECRETS)
+
+
+def _value_of(name: str, text: str, *, secret: bool) -> object:
+    if secret:
+        return text or None
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(name, shown([name], text), "a YAML value") from None
 
 
 def _put(tree: dict[str, Any], keys: list[str], value: object) -> None:
@@ -620,7 +654,8 @@ def _put(tree: dict[str, Any], keys: list[str], value: object) -> None:
             tree[key] = {}
         branch = tree[key]
         if not isinstance(branch, dict):
-            raise ConfigError(".".join(keys[: depth + 1]), branch, "a section with keys of its own")
+            said = shown(keys[: depth + 1], branch)
+            raise ConfigError(".".join(keys[: depth + 1]), said, "a section with keys of its own")
         tree = branch
     tree[keys[-1]] = value
 
@@ -651,7 +686,7 @@ def _translate(error: ValidationError) -> ConfigError:
         text = _known_keys(first["loc"])
     if len(problems) > 1:
         text += f" (and {len(problems) - 1} more problems in this config)"
-    return ConfigError(key, first["input"], text)
+    return ConfigError(key, shown(first["loc"], first["input"]), text)
 
 
 def _known_keys(loc: tuple[int | str, ...]) -> str:

@@ -10,6 +10,7 @@
     ├── OutputError            an output that cannot be written (disk full, no permission)
     ├── NotFitted              a detector asked to score before it learned
     ├── ModelError             a model that gives no finite numbers, in training or scoring
+    ├── BrokerError            a broker that refuses what the service needs, or never answers
     ├── MissingDependency      an optional package that a chosen setting needs
     └── ArtifactError
         ├── ArtifactNotFound   no such file or version
@@ -79,6 +80,10 @@ class NotFitted(StreamAdError):
 
 class ModelError(StreamAdError):
     """A model that gives no finite numbers; never passed on as a score."""
+
+
+class BrokerError(StreamAdError):
+    """A Kafka broker that refuses what the service needs, or never answers."""
 
 
 class MissingDependency(StreamAdError):

@@ -20,6 +20,24 @@ from tests.cli.command import good, refused
 from tests.cli.recordings import write_config
 
 WHOLE: dict[str, dict[str, Any]] = {
+    "kafka": {
+        "bootstrap_servers": ["a:9092", "b:9092"],
+        "group_id": "g",
+        "instance": "i",
+        "delivery": "at_least_once",
+        "on_lost_position": "latest",
+        "batch_records": 10,
+        "batch_s": 0.2,
+        "session_timeout_s": 7,
+        "transaction_timeout_s": 8,
+        "retry_backoff_s": 2,
+        "checkpoint_s": 3,
+        "checkpoint_records": 4,
+        "topics": {"input": "in", "alerts": "out", "scores": "s", "dead_letter": "d", "state": "t"},
+        "security": {"protocol": "ssl", "ca_file": "ca.pem"},
+        "client": {"client_id": "c", "compression_type": "zstd"},
+    },
+    "metrics": {"port": 9100, "host": "0.0.0.0"},
     "input": {
         "format": "long",
         "fields": {"machine_id": "a", "time": "b", "sensor": "c", "value": "d", "quality": "q"},
@@ -29,7 +47,7 @@ WHOLE: dict[str, dict[str, Any]] = {
         "good_quality": [0, "good"],
         "csv": {"delimiter": ";", "decimal": ","},
     },
-    "limits": {"record_bytes": 1000, "sensors": 5, "nesting": 3},
+    "limits": {"record_bytes": 1000, "sensors": 5, "nesting": 3, "machines_per_worker": 7},
     "windows": {
         "sensors": ["a", {"name": "b", "unit": "C", "min": -1e3, "max": 9, "stuck_s": 60}],
         "period_s": 0.5,
@@ -38,6 +56,7 @@ WHOLE: dict[str, dict[str, Any]] = {
         "disorder_s": 1,
         "max_missing": 0.2,
         "max_gap_s": math.inf,
+        "idle_s": 30,
         "max_jump_s": 100,
     },
     "detector": {
@@ -83,6 +102,12 @@ def refusal(tree: dict[str, Any]) -> ConfigError:
     return caught.value
 
 
+NESTED = {
+    *("sensors", "fields", "csv", "severity", "good_quality"),
+    *("topics", "security", "client", "bootstrap_servers"),
+}
+
+
 def test_every_key_of_every_section_is_taken_over(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text(yaml.safe_dump(WHOLE))
@@ -90,10 +115,14 @@ def test_every_key_of_every_section_is_taken_over(tmp_path: Path) -> None:
     for name, section in WHOLE.items():
         model = getattr(config, name)
         assert section.keys() == type(model).model_fields.keys(), name
-        for key in section.keys() - {"sensors", "fields", "csv", "severity", "good_quality"}:
+        for key in section.keys() - NESTED:
             assert getattr(model, key) == section[key], key
     assert config.windows.sensors[1].min == -1000
     assert (config.alarm.severity.error, config.input.csv.decimal) == (3, ",")
+    assert config.kafka.bootstrap_servers == ("a:9092", "b:9092")
+    assert config.kafka.topics.scores == "s"
+    assert config.kafka.security.protocol == "ssl"
+    assert config.kafka.client.compression_type == "zstd"
 
 
 def test_every_section_is_optional_and_may_stand_empty(tmp_path: Path) -> None:
@@ -110,9 +139,22 @@ def test_keys_of_later_features_are_not_available_yet(key: str) -> None:
     assert refusal(set_at(key, 3)).key == key
 
 
-@pytest.mark.parametrize("key", ["input.fields.machine_id", "input.fields.time"])
-def test_parts_of_kafka_records_are_not_available_yet(key: str) -> None:
-    assert "not available yet" in str(refusal(set_at(key, "$key")))
+@pytest.mark.parametrize("part", ["machine_id", "time", "sensor", "value", "quality"])
+@pytest.mark.parametrize("name", ["$key", "$header.line", "$header.a.b"])
+def test_parts_of_a_record_may_stand_in_key_and_headers(part: str, name: str) -> None:
+    config = parse_config(set_at(f"input.fields.{part}", name))
+    assert getattr(config.input.fields, part) == name
+
+
+@pytest.mark.parametrize("name", ["$", "$value", "$headers.x", "$header.", "$Key"])
+def test_other_parts_of_a_message_are_no_fields(name: str) -> None:
+    allowed = refusal(set_at("input.fields.time", name)).allowed
+    assert allowed == "a field of the record, $key, or $header.NAME"
+
+
+def test_values_stand_in_the_record() -> None:
+    allowed = refusal(set_at("input.fields.values", "$key")).allowed
+    assert allowed == "a field of the record: a key or header holds no values"
 
 
 @pytest.mark.parametrize(
@@ -251,7 +293,7 @@ def test_the_environment_is_laid_over_the_file(tmp_path: Path) -> None:
         ("STREAM_AD__WINDOWS__HOP__X", "2", "windows.hop"),
         ("STREAM_AD__WINDOWS__HOP", "[", "YAML"),
         ("STREAM_AD__WINDOWS__HOP", "no", "windows.hop = False"),
-        ("STREAM_AD__KAFKA__GROUP_ID", "x", "not available yet"),
+        ("STREAM_AD__DRIFT__REPORT", "x", "not available yet"),
         ("STREAM_AD__", "x", "a known key"),
         ("STREAM_AD_WINDOWS__HOP", "2", "STREAM_AD_WINDOWS__HOP"),
     ],
@@ -303,6 +345,7 @@ def test_the_schema_accepts_what_the_program_accepts_and_nothing_unknown() -> No
     check = jsonschema.Draft202012Validator(schema)
     check.validate({})
     check.validate(WHOLE | {"windows": WHOLE["windows"] | {"max_gap_s": 5}})
+    check.validate({"kafka": {"bootstrap_servers": "a:9092, b:9092"}})
     assert not check.is_valid({"windows": {"hup": 1}})
     assert not check.is_valid({"windos": {}})
     assert not check.is_valid({"detector": {"k": 0}})
@@ -327,6 +370,6 @@ def test_values_whose_feature_comes_later_say_so(key: str, value: str) -> None:
     assert "not available yet" in refusal(set_at(key, value)).allowed
 
 
-@pytest.mark.parametrize("tree", [{"kafka": None}, {"windows": {"idle_s": None}}])
+@pytest.mark.parametrize("tree", [{"drift": None}, {"windows": {"active_when": None}}])
 def test_a_later_key_is_refused_even_when_it_is_empty(tree: dict[str, Any]) -> None:
     assert "not available yet" in refusal(tree).allowed

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import KafkaConnectionError, KafkaError
+from kafka.errors import KafkaConnectionError
 from kafka.net.compat import KafkaNetClient
 
 from stream_ad.config import KafkaConfig
-from stream_ad.errors import BrokerError, ConfigError
-from stream_ad.transport.kafka.failures import Healing, classify, refusal
-from stream_ad.transport.kafka.reasons import quiet, reason
+from stream_ad.errors import ConfigError
+from stream_ad.transport.kafka.patience import once, patiently
+from stream_ad.transport.kafka.reasons import quiet
 from stream_ad.transport.kafka.security import client_arguments
 
 __all__ = [
@@ -33,10 +32,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-Client = TypeVar("Client", KafkaConsumer, KafkaAdminClient)
 TRY_MS = 10_000  # a constructor's wait for a broker; `patiently` tries again
 RECONNECT_MS = 2_000  # longest pause between two connections to one broker
-LONGEST_PAUSE_S = 30.0
 LARGEST_MESSAGE = 64 << 20  # the topics decide (max.message.bytes), not the client
 BATCH_BYTES = 128 << 10
 
@@ -211,97 +208,3 @@ def _made(kind: Callable[..., T], network: type, arguments: dict[str, Any]) -> T
         for left in opened:
             left.close()
         raise
-
-
-def patiently(
-    make: Callable[[], T],
-    what: str,
-    config: KafkaConfig,
-    *,
-    until: Callable[[], bool] = lambda: False,
-    log: Callable[[str], None],
-) -> T:
-    """Make a client, or anything else that needs brokers, however long they are away.
-
-    Pauses double from ``kafka.retry_backoff_s`` up to 30 s. An outage is told once, and its end.
-
-    Parameters
-    ----------
-    make : callable
-        Tried again after each failure that can heal; closes what it leaves unfinished.
-    what : str
-        For the log: who cannot do what it wants.
-    config : KafkaConfig
-        Addresses and first pause.
-    until : callable
-        Looked at several times a second in the pauses; True gives up.
-    log : callable
-        Takes the two sentences.
-
-    Returns
-    -------
-    object
-        What ``make`` returned.
-
-    Raises
-    ------
-    BrokerError
-        It would never work (`Healing.FATAL_CONFIG`), or ``until`` said to give up.
-    """
-    pause, told = config.retry_backoff_s, False
-    where = ",".join(config.bootstrap_servers)
-    while True:
-        began = time.monotonic()
-        try:
-            made = make()
-        except KafkaError as error:
-            if classify(error) is Healing.FATAL_CONFIG:
-                raise refusal(error) from error
-            said = f"{what}: {outage(where, began)}"
-            if until():
-                raise BrokerError(said) from error
-            if not told:
-                log(f"{said}; trying again")
-            told = True
-        else:
-            if told:
-                log(f"{what}: {where} answers again")
-            return made
-        if _paused(pause, until):
-            raise BrokerError(said)
-        pause = min(2 * pause, LONGEST_PAUSE_S)
-
-
-@contextmanager
-def once(make: Callable[[], Client], what: str, config: KafkaConfig) -> Iterator[Client]:
-    """Make a client for a command, which gives up when no broker answers, and close it.
-
-    Raises
-    ------
-    BrokerError
-        No broker answers within some seconds, or the client fails in between.
-    """
-    client = patiently(make, what, config, until=lambda: True, log=lambda _: None)
-    try:
-        yield client
-    except KafkaError as error:
-        raise refusal(error) from error
-    finally:
-        client.close()
-
-
-def outage(where: str, began: float) -> str:
-    """Say that brokers cannot be reached, and why as far as the library's log tells."""
-    why = reason(since=began)
-    details = f" ({why})" if why else ""
-    return f"cannot reach {where}: unreachable, or it refuses these credentials{details}"
-
-
-def _paused(seconds: float, until: Callable[[], bool]) -> bool:
-    """Pause; return whether to give up."""
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
-        if until():
-            return True
-        time.sleep(min(0.2, left))
-    return until()

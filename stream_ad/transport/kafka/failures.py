@@ -93,7 +93,7 @@ def refusal(error: BaseException) -> BrokerError:
     cause = _cause(error)
     if cause is None:
         return BrokerError(f"the brokers refuse the service: {sentence(error)}")
-    about = _about(error) if isinstance(error, cause) else ""
+    about = _in_one_line(_about(error)) if isinstance(error, cause) else ""
     text = _FATAL[cause].format(about=about).replace(" :", ":").rstrip()
     rights = "; `stream-ad topics plan` lists the rights"
     said = rights if issubclass(cause, errors.AuthorizationError) else f" ({sentence(error)})"
@@ -108,11 +108,15 @@ def sentence(error: BaseException) -> str:
     >>> sentence(errors.KafkaTimeoutError("no answer"))
     'KafkaTimeoutError: no answer'
     """
-    text = " ".join(str(argument) for argument in error.args) or str(error)
     name = type(error).__name__
-    text = re.sub(r"\s+", " ", text).removeprefix(f"{name}: ").strip()
+    # not str(error), in which the client says the class a second time
+    text = _in_one_line(" ".join(map(str, error.args)))
     line = f"{name}: {text}" if text else name
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _cause(error: BaseException) -> type[BaseException] | None:

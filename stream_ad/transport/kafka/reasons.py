@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 import time
 
-# Only these phrases pass, never the library's text, so whatever it may log stays out of ours.
+# The first says most: one refused handshake leaves several lines. Only these phrases pass, never
+# the library's text, so whatever it may log stays out of ours.
 _PHRASES = (
     (r"hostname mismatch|ip address mismatch|doesn't match", "its certificate names another host"),
     (r"certificate_verify_failed", "kafka.security.ca_file did not sign its certificate"),
@@ -22,42 +22,36 @@ _PHRASES = (
     (r"dns|getaddrinfo|name or service|name resolution", "its name is not known here"),
     (r"econnrefused|connection refused", "nobody listens there"),
     (r"unreachable|no route", "there is no way to it in the network"),
-    (r"timed? ?out|timeout", "it does not answer"),
     (
-        r"socket disconnected|connection reset|econnreset|eof|connection lost|broken pipe",
+        r"socket disconnected|connection reset|econnreset|eof|broken pipe",
         "it closes the connection, as on a wrong password, certificate or protocol",
     ),
+    (r"timed? ?out|timeout", "it does not answer"),
 )
 
 
 class _Listener(logging.Handler):
-    """Swallows records; keeps what the last one about a connection meant."""
+    """Swallows records; keeps when which phrase was last meant."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._said: tuple[float, int, str] | None = None
-        self._guard = threading.Lock()
+        self._heard: dict[str, float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         if not record.name.startswith("kafka.net"):
             return
         text = record.getMessage()
-        for rank, (pattern, phrase) in enumerate(_PHRASES):
+        for pattern, phrase in _PHRASES:
             if re.search(pattern, text, re.IGNORECASE):
-                self._keep(rank, phrase)
+                self._heard[phrase] = time.monotonic()
                 return
 
-    def _keep(self, rank: int, phrase: str) -> None:
-        now = time.monotonic()
-        with self._guard:
-            # One failed handshake gives several lines; the first phrases say most.
-            if self._said is None or rank <= self._said[1] or now - self._said[0] > 1:
-                self._said = now, rank, phrase
-
     def since(self, moment: float) -> str | None:
-        """Return what was heard after a moment of the monotonic clock."""
-        with self._guard:
-            return self._said[2] if self._said is not None and self._said[0] >= moment else None
+        """Return what says most of what was heard after a moment of the monotonic clock."""
+        for _, phrase in _PHRASES:
+            if self._heard.get(phrase, -1.0) >= moment:
+                return phrase
+        return None
 
 
 _listener = _Listener()

@@ -8,14 +8,20 @@ from typing import Literal
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
+from kafka.errors import (
+    AuthorizationError,
+    KafkaError,
+    NoError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 
 from stream_ad.config import Config
 from stream_ad.errors import BrokerError, ConfigError
-from stream_ad.transport.kafka.failures import sentence
+from stream_ad.transport.kafka.clients import BATCH_BYTES
+from stream_ad.transport.kafka.failures import refusal, sentence
 from stream_ad.transport.kafka.topics import TopicPlan, dead_letter_bytes, plan, state_bytes
-
-MISSING = 3  # the brokers' code for a topic that is not there, or may not be seen
 
 
 @dataclass(frozen=True)
@@ -61,11 +67,11 @@ def describe(client: KafkaAdminClient, names: Iterable[str]) -> dict[str, Existi
 
 def _is_there(topic: dict[str, object]) -> bool:
     kind = for_code(topic["error_code"])
-    if topic["error_code"] == MISSING:
-        return False
-    if kind is not NoError:
+    if issubclass(kind, AuthorizationError):
+        raise refusal(kind(topic["name"]))
+    if kind not in {NoError, UnknownTopicOrPartitionError}:
         raise BrokerError(f"topic {topic['name']} is not described: {sentence(kind())}")
-    return True
+    return kind is NoError
 
 
 def _existing(topic: dict[str, object], configs: dict[str, dict[str, str]]) -> Existing:
@@ -237,6 +243,8 @@ def _cleanup(topic: TopicPlan, there: Existing) -> Judged:
 
 def _sizes(config: Config, topic: TopicPlan, there: Existing) -> Judged:
     largest = int(there.settings["max.message.bytes"])
+    if topic.role != "input" and largest < 2 * BATCH_BYTES:
+        yield "error", f"max.message.bytes is {largest}; the client needs {2 * BATCH_BYTES}"
     if topic.role == "state" and largest < state_bytes(config):
         yield "error", f"max.message.bytes is {largest}; states need {state_bytes(config)}"
     if topic.role == "dead_letter" and largest < dead_letter_bytes(config):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from shlex import quote
 from typing import Literal
 
 from stream_ad.config import Config
@@ -200,5 +201,5 @@ def _create_options(topic: TopicPlan) -> str:
 def _acl_options(config: Config, right: Right) -> str:
     user = config.kafka.security.username or "stream-ad"
     pattern = " --resource-pattern-type prefixed" if right.prefixed else ""
-    on = f"--{right.resource} '{right.name}'{pattern}"
-    return f"--add --allow-principal 'User:{user}' --operation {right.operation} {on}"
+    on = f"--{right.resource} {quote(right.name)}{pattern}"
+    return f"--add --allow-principal {quote(f'User:{user}')} --operation {right.operation} {on}"
