@@ -3,6 +3,7 @@
 from stream_ad.alerting.events import Rules, ce_id
 from stream_ad.alerting.incidents import StepResult, close_all, step
 from stream_ad.alerting.quality import Findings, QualityCheck
+from stream_ad.alerting.silence import close_silent, open_silent
 from stream_ad.alerting.standing import QualityState
 from stream_ad.alerting.state import AlertState
 from stream_ad.alerting.verdict import Details, WindowVerdict
@@ -18,5 +19,7 @@ __all__ = [
     "WindowVerdict",
     "ce_id",
     "close_all",
+    "close_silent",
+    "open_silent",
     "step",
 ]

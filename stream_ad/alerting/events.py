@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from stream_ad.alerting.state import OpenIncident
+from stream_ad.alerting.state import AlertState, OpenIncident
 from stream_ad.config import AlarmConfig
 from stream_ad.records import ClosedReason, Event, IncidentEvent, Severity
 from stream_ad.windows.spec import WindowSpec, rfc3339
@@ -73,12 +73,16 @@ class Teller:
 
     Parameters
     ----------
+    state : AlertState
+        Of that machine: keeps count of the numbers.
     machine_id : str
     rules : Rules
     events : list of (int, IncidentEvent)
-        Each with its number within its incident, from 1.
+        Each with its number within its incident: from 1, or after a reset from where no
+        number was used before.
     """
 
+    state: AlertState
     machine_id: str
     rules: Rules
     events: list[tuple[int, IncidentEvent]] = field(default_factory=list)
@@ -125,7 +129,9 @@ class Teller:
             model_id=seen.model_id,
             model_version=seen.model_version,
         )
-        self.events.append((incident.number, record))
+        number = self.state.base + incident.number
+        self.state.most = max(self.state.most, number)
+        self.events.append((number, record))
 
 
 def _leader_changed(incident: OpenIncident) -> bool:

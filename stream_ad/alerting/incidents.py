@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from stream_ad.alerting.events import Rules, Teller
 from stream_ad.alerting.quality import Findings
+from stream_ad.alerting.silence import close_silent
 from stream_ad.alerting.state import Alarm, AlertState, OpenIncident, Peak, Seen
 from stream_ad.alerting.verdict import WindowVerdict
 from stream_ad.records import ClosedReason, IncidentEvent, Kind, incident_id
@@ -70,7 +71,7 @@ def step(state: AlertState, verdict: WindowVerdict, rules: Rules) -> StepResult:
     """
     if not state.hears(verdict.alarm, verdict.quality):
         return StepResult([], None)
-    teller = Teller(verdict.machine_id, rules)
+    teller = Teller(state, verdict.machine_id, rules)
     _quality(state, verdict, teller)
     name = _process(state, verdict, teller) if verdict.scored else None
     return StepResult(teller.events, name)
@@ -82,7 +83,7 @@ def close_all(
     """Close every open incident of a machine for a reason other than quiet windows.
 
     The events carry the last window that each incident looked at. Alarms that had not yet
-    led to an incident are forgotten.
+    led to an incident are forgotten. A silence comes last.
 
     Examples
     --------
@@ -90,11 +91,12 @@ def close_all(
     >>> close_all(AlertState(), "m", "reset", Rules(AlarmConfig(), hop_ns=1, sensors=()))
     []
     """
-    teller = Teller(machine_id, rules)
+    teller = Teller(state, machine_id, rules)
     for kind in sorted(state.open):
         teller.close(state.open.pop(kind), reason)
     state.recent.clear()
-    return teller.events
+    since = state.silence.since if state.silence else 0
+    return teller.events + close_silent(state, machine_id, since, rules, reason)
 
 
 def _process(state: AlertState, verdict: WindowVerdict, teller: Teller) -> str | None:

@@ -138,6 +138,25 @@ class OpenIncident:
 
 
 @dataclass(slots=True)
+class Silence:
+    """What is known of a machine that sent nothing for long.
+
+    Parameters
+    ----------
+    since : int
+        Event time of its last reading, in nanoseconds.
+    number : int
+        Number of the last event told of it.
+    open : bool
+        False once a reading returned that was not newer than ``since``.
+    """
+
+    since: int
+    number: int
+    open: bool = False
+
+
+@dataclass(slots=True)
 class AlertState:
     """Everything that alerting remembers of one machine.
 
@@ -149,6 +168,12 @@ class AlertState:
         At most one per kind.
     quality : QualityState
         Since when the watched sensors stand still.
+    silence : Silence or None
+        Made by a clock, not by records: read by `open_silent` and `close_silent` alone.
+    base : int
+        Numbers of events follow it: more than 0 after a reset, so that none repeats.
+    most : int
+        Highest number of an event told so far, those of silences apart.
 
     Examples
     --------
@@ -161,6 +186,9 @@ class AlertState:
     recent: list[Alarm] = field(default_factory=list)
     open: dict[Kind, OpenIncident] = field(default_factory=dict)
     quality: QualityState = field(default_factory=QualityState)
+    silence: Silence | None = None
+    base: int = 0
+    most: int = 0
 
     def hears(self, alarm: bool, findings: object) -> bool:
         """Say whether a window can change anything: most are quiet and cannot."""
@@ -177,11 +205,16 @@ class AlertState:
             state["open"] = {kind: incident.to_list() for kind, incident in self.open.items()}
         if quality := self.quality.to_dict():
             state["quality"] = quality
+        if self.silence is not None:
+            state["silence"] = [self.silence.since, self.silence.number, self.silence.open]
+        if self.most:
+            state["numbers"] = [self.base, self.most]
         return state
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> AlertState:
         """Read back what ``to_dict`` gave."""
+        silence = state.get("silence")
         return cls(
             [
                 Alarm(start, peak and Peak.from_list(peak), dict(shares))
@@ -192,4 +225,6 @@ class AlertState:
                 for kind, row in state.get("open", {}).items()
             },
             QualityState.from_dict(state.get("quality", {})),
+            silence and Silence(*silence),
+            *state.get("numbers", (0, 0)),
         )

@@ -347,7 +347,7 @@ def test_closing_for_another_reason_names_it_and_forgets_alarms() -> None:
         ("data_quality", "closed", "moved", at(1)),
         ("process", "closed", "moved", at(1)),
     ]
-    assert state.to_dict() == {}
+    assert (state.open, state.recent) == ({}, [])
     run([window(2, 1.5)], rule, state)
     assert close_all(state, "m", "reset", rule) == []
     assert run([window(3, 1.5)], rule, state) == []
