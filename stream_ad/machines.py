@@ -125,6 +125,9 @@ class Machines:
                 made = self._close(machine, state, fresh)
                 self.touched[machine] = Touched(int(fresh.offset[0]), len(made) > 0)
                 parts.append(made)
+        # they came in order of what may have been skipped
+        by_first = sorted(self.touched.items(), key=lambda item: item[1].first)
+        self.touched = dict(by_first)
         return Windows.concat([part for part in parts if len(part)] or parts[:1])
 
     def clean(self, windows: Windows, check: QualityCheck) -> tuple[Windows, list[Findings | None]]:

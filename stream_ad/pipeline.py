@@ -159,12 +159,11 @@ class Pipeline:
         parts = [Windows.empty(self.spec.length, len(self.spec.sensors))]
         states: list[MachineState] = []
         self.counted = Counter()
-        for machines in self.partitions.values():
-            machines.touched = {}
+        for held in self.partitions.values():
+            held.touched = {}
         for batch in batches:
-            machines = self.partitions.get(batch.partition)
-            if machines is None:
-                machines = self.take_over(batch.partition, {})
+            known = self.partitions.get(batch.partition)
+            machines = self.take_over(batch.partition, {}) if known is None else known
             closed = machines.close(batch.records)
             machines.position = batch.position
             self.counted.update(machines.counted)

@@ -16,6 +16,7 @@ from hypothesis import settings
 
 from tests.cli import recordings
 from tests.cli.command import Key, good, scores
+from tests.kafka.fixtures import create_topic, kafka, runtime, unique  # noqa: F401 - fixtures
 
 # in CI the same examples every time: what a new one finds belongs into a developer's run
 settings.register_profile("ci", derandomize=True)

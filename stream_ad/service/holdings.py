@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import starmap
 
-from kafka.partitioner.default import murmur2
-
 from stream_ad.errors import BrokerError, StateError
 from stream_ad.machines import Machines
 from stream_ad.pipeline import Pipeline
@@ -17,7 +15,7 @@ from stream_ad.service.shell import Shell
 from stream_ad.state import MachineState
 from stream_ad.transport.base import Told
 from stream_ad.transport.kafka.ledger import Mark
-from stream_ad.transport.kafka.membership import Group, Saved
+from stream_ad.transport.kafka.membership import Group, Saved, default_partition
 from stream_ad.transport.kafka.restore import StateReader
 from stream_ad.transport.kafka.sink import KafkaSink
 
@@ -74,7 +72,7 @@ class Holdings:
             A state was made with other window settings, and is not to be replaced.
         BrokerError
             The state topic lacks a partition.
-        KafkaError
+        Undelivered
             A predecessor's transaction stays open, or the brokers do not answer: try again.
         """
         wanted = sorted(partitions)
@@ -100,14 +98,15 @@ class Holdings:
 
     def _begin(self, partition: int, saved: Saved, records: Mapping[str, bytes]) -> list[Told]:
         told: list[Told] = []
-        states = {}
+        states, begun = {}, []
         for machine, record in records.items():
             states[machine], closed = self._state(machine, record)
-            told += closed
+            if closed is not None:
+                begun.append(machine)
+                told += closed
         machines = self._pipeline.take_over(partition, states)
         machines.position = saved.offset
-        if told:  # all of them: a reset is of the settings
-            machines.touched = dict.fromkeys(states, BY_THE_CLOCK)
+        machines.touched = dict.fromkeys(begun, BY_THE_CLOCK)
         mark = saved.mark
         if not mark.partitions:
             mark = replace(mark, partitions=self._group.size())
@@ -117,10 +116,11 @@ class Holdings:
         self._group.seek(partition, saved.offset)
         return told
 
-    def _state(self, machine: str, record: bytes) -> tuple[MachineState, list[Told]]:
+    def _state(self, machine: str, record: bytes) -> tuple[MachineState, list[Told] | None]:
+        """Return a machine's state and, where it was begun anew, what that closed."""
         spec, shape = self._pipeline.spec, self._config.input.format
         try:
-            return MachineState.from_bytes(record, spec, shape), []
+            return MachineState.from_bytes(record, spec, shape), None
         except StateError as error:
             if not self._reset_state:
                 raise StateError(
@@ -185,8 +185,8 @@ class Holdings:
         self._sink.say(partition, replace(mark, partitions=size))
 
         def is_elsewhere(machine: str) -> bool:
-            code: int = murmur2(machine.encode()) & 0x7FFFFFFF
-            return code % old == partition != code % size
+            here = default_partition(machine, old) == partition
+            return here and default_partition(machine, size) != partition
 
         return [*presence.moved(is_elsewhere)]
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from stream_ad.config import Config
-from stream_ad.errors import ArtifactNotFound
+from stream_ad.errors import ArtifactNotFound, BrokerError
 from stream_ad.service.shell import Shell
 from stream_ad.training.registry import Registry
-from stream_ad.transport.kafka.clients import patiently, reader
+from stream_ad.transport.kafka.clients import admin
+from stream_ad.transport.kafka.patience import patiently
+from stream_ad.transport.kafka.topic_admin import check, describe
 from stream_ad.versions import Version
 from stream_ad.windows import WindowSpec
 
+if TYPE_CHECKING:
+    from kafka import KafkaAdminClient
+
+T = TypeVar("T")
 LOOK_S = 2.0
 
 
@@ -39,33 +46,55 @@ def await_versions(config: Config, spec: WindowSpec, shell: Shell) -> Sequence[V
 
 
 def await_topics(config: Config, shell: Shell) -> bool:
-    """Wait until every topic is there; return False when asked to stop."""
+    """Wait until every topic is there; return False when asked to stop.
+
+    Raises
+    ------
+    BrokerError
+        One of them may not be seen, and the consumer would wait for its records for ever; or
+        `stream-ad topics check` finds an error in one.
+    """
     names = config.kafka.topics
-    needed = {names.input, names.alerts, names.scores, names.dead_letter, names.state} - {None}
-    told: set[str | None] = set()
-    consumer = patiently(
-        lambda: reader(config.kafka),
-        "looking for the topics",
-        config.kafka,
-        until=lambda: _turned(shell),
-        log=shell.log.warning,
-    )
-    try:
-        while not shell.stopping:
-            shell.turn()
-            missing = needed - consumer.topics()
-            if not missing:
-                return True
-            if missing != told:
-                advice = "`stream-ad topics create` makes them, the input's producer the input"
-                shell.log.warning("waiting for topics", topics=sorted(missing), advice=advice)
-                told = missing
-            shell.wait(LOOK_S)
-        return False
-    finally:
-        consumer.close(timeout_ms=1_000)
+    topics = (names.input, names.alerts, names.scores, names.dead_letter, names.state)
+    needed = {name for name in topics if name is not None}
+    told: set[str] = set()
+    while not shell.stopping:
+        missing = needed - _seen(config, needed, shell)
+        if not missing:
+            _judge(config, shell)
+            return True
+        if missing != told:
+            advice = "`stream-ad topics create` makes them, the input's producer the input"
+            shell.log.warning("waiting for topics", topics=sorted(missing), advice=advice)
+            told = missing
+        shell.wait(LOOK_S)
+    return False
 
 
-def _turned(shell: Shell) -> bool:
-    shell.turn()
-    return shell.stopping
+def _seen(config: Config, needed: set[str], shell: Shell) -> set[str]:
+    return _asked(config, shell, lambda client: set(describe(client, sorted(needed))))
+
+
+def _judge(config: Config, shell: Shell) -> None:
+    findings = _asked(config, shell, lambda client: check(client, config))
+    for finding in findings:
+        if finding.level == "warning":
+            shell.log.warning("a topic is not as it should be", finding=str(finding))
+    errors = [str(finding) for finding in findings if finding.level == "error"]
+    if errors:
+        raise BrokerError("; ".join(errors))
+
+
+def _asked(config: Config, shell: Shell, question: Callable[[KafkaAdminClient], T]) -> T:
+    def ask() -> T:
+        client = admin(config.kafka)
+        try:
+            return question(client)
+        finally:
+            client.close()
+
+    def until() -> bool:
+        shell.turn()
+        return shell.stopping
+
+    return patiently(ask, "looking at the topics", config.kafka, until=until, log=shell.log.warning)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
-
-from kafka import KafkaConsumer
-from kafka.errors import KafkaTimeoutError
+from typing import Any, TypeVar
 
 from stream_ad.config import Config
+from stream_ad.errors import BrokerError
 from stream_ad.pipeline import Pipeline
 from stream_ad.service.holdings import Holdings
 from stream_ad.service.readiness import await_topics, await_versions
@@ -60,12 +58,16 @@ def run_worker(config: Config, slot: int, *, reset_state: bool, shell: Shell) ->
         What one may.
     """
     spec = WindowSpec.from_config(config.windows)
-    versions = await_versions(config, spec, shell)
-    if not versions or not await_topics(config, shell):
-        return
-    worker = Worker(config, slot, versions, shell, reset_state=reset_state)
-    worker.run()
-    worker.close()  # not after an error: a client in trouble may not let go, the process does
+    try:
+        versions = await_versions(config, spec, shell)
+        if not versions or not await_topics(config, shell):
+            return
+        worker = Worker(config, slot, versions, shell, reset_state=reset_state)
+        worker.run()
+        worker.close()  # not after an error: a client in trouble may not let go, the process does
+    except BrokerError:
+        if not shell.stopping:  # else it is the wait for brokers that was cut short
+            raise
 
 
 class Worker:
@@ -124,7 +126,7 @@ class Worker:
             try:
                 self._follow(polled)
                 self._score(polled, time.monotonic())
-            except (Undelivered, KafkaTimeoutError) as error:
+            except Undelivered as error:
                 self._start_over(error)
             self._tell_health(began, polled)
 
@@ -150,7 +152,7 @@ class Worker:
         self._again = set(new)  # until they are restored, whatever happens meanwhile
         told = self._holdings.take_over(new) if new else []
         self._again = set()
-        if told:
+        if self._pipeline_changed():
             self._commit(Outputs([], told, []), polled)
         self._shell.metrics.rebalanced(len(self._group.held))
         self._shell.metrics.incidents_open(self._holdings.open_incidents())
@@ -161,13 +163,17 @@ class Worker:
         by_the_clock = self._holdings.look(came)
         if by_the_clock:
             outputs = replace(outputs, incidents=[*outputs.incidents, *by_the_clock])
-        if not batches and not by_the_clock and not self._sink.is_due():
+        if not batches and not self._pipeline_changed() and not self._sink.is_due():
             return
         self._commit(outputs, polled, batches, came)
         records = sum(map(len, polled.records.values()))
         if records < FEW:
             self._pace = came + self._config.kafka.batch_s
         self._tell(batches, polled, records)
+
+    def _pipeline_changed(self) -> bool:
+        """Return whether states have to be saved though no record came: by clock or reset."""
+        return any(machines.touched for machines in self._pipeline.partitions.values())
 
     def _batch(self, partition: int, polled: Polled) -> Batch:
         records = polled.records[partition]
@@ -177,7 +183,7 @@ class Worker:
         machines = self._pipeline.partitions
         known = machines[partition].states
         held = sum(len(others.states) for others in machines.values())
-        batch = self._incoming.within_limit(batch, records, known, held)
+        batch = self._incoming.within_limit(batch, records, known, held, mark.through)
         self._sink.say(partition, replace(mark, through=max(mark.through, records[-1].offset)))
         return batch
 
@@ -203,9 +209,10 @@ class Worker:
             producer = clients.plain_producer(kafka)
             return AtLeastOnce(producer, lambda: self._group.consumer, flush_s)
         trace = self._shell.log.info if is_traced() else None
-        return ExactlyOnce(clients.transactional_producer(kafka, self._slot), flush_s, trace)
+        slot = self._slot
+        return ExactlyOnce(lambda: clients.transactional_producer(kafka, slot), flush_s, trace)
 
-    def _make_consumer(self) -> KafkaConsumer:
+    def _make_consumer(self) -> Any:
         kafka, slot = self._config.kafka, self._slot
         return self._patiently(lambda: clients.group_consumer(kafka, slot), "joining the group")
 

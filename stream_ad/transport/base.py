@@ -28,7 +28,7 @@ class DeadLetter:
     offset : int
         Position in the input.
     value : bytes
-        The original bytes, cut after 64 kB.
+        The original bytes, cut where they are too many: after 64 kB in files.
     length : int
         Length of the original in bytes.
     sha256 : str
@@ -56,12 +56,17 @@ class DeadLetter:
     key: bytes | None = None
 
     @classmethod
-    def of(cls, offset: int, value: bytes, error_class: str, error_message: str) -> DeadLetter:
-        """Build one from the original bytes."""
+    def of(
+        cls,
+        offset: int,
+        value: bytes,
+        error_class: str,
+        error_message: str,
+        keep: int = DEAD_LETTER_BYTES,
+    ) -> DeadLetter:
+        """Build one from the original bytes, of which the first ``keep`` are kept."""
         digest = hashlib.sha256(value).hexdigest()
-        return cls(
-            offset, value[:DEAD_LETTER_BYTES], len(value), digest, error_class, error_message
-        )
+        return cls(offset, value[:keep], len(value), digest, error_class, error_message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,19 +130,19 @@ def _delays(setting: Setting, trips: int) -> list[Figure]:
     alarm = {"m": 1, "n": 1, "close_after": 1}
     config = parse_config(setting.tree(load, "delay", alarm=alarm))
     names = [f"s{c}" for c in range(plant.sensors)]
-    normal = plant.windows(2 * trips, faults=False).values[:: plant.machines]
+    normal = plant.windows(2 * trips + 2, faults=False).values[:: plant.machines]
     records = []
     for i, values in enumerate(normal):
-        loud = values + np.float32(500) * (i % 2 == 0)
+        loud = values + np.float32(500) * (i % 2 == 0 and i >= 2)
         start = (SINCE + i * plant.length) * 10**9
         records.append(window("machine-00", start, names, loud))
-    pairs = [(b"machine-00", *pair) for pair in zip(records[::2], records[1::2], strict=True)]
+    key, first = b"machine-00", records[:2]
+    pairs = [records[i : i + 2] for i in range(2, len(records), 2)]
     figures = []
+    bare = round_trips(setting.bootstrap, "delay-out", "delay-out-2", key, records[2::2])
     found = {
-        "window to incident": delays(setting.bootstrap, config, pairs),
-        "bare round trip": round_trips(
-            setting.bootstrap, "delay-out", "delay-out-2", [pair[:2] for pair in pairs]
-        ),
+        "window to incident": delays(setting.bootstrap, config, key, first, pairs),
+        "bare round trip": bare,
     }
     for name, seconds in found.items():
         for percent in (50, 99):

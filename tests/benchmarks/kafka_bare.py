@@ -95,7 +95,7 @@ class Appender:
 
 
 def round_trips(
-    bootstrap: str, source: str, target: str, values: list[tuple[bytes, bytes]]
+    bootstrap: str, source: str, target: str, key: bytes, values: list[bytes]
 ) -> list[float]:
     """Return seconds of: produce, consume, produce in a transaction, consume committed."""
     common = {"bootstrap_servers": bootstrap, "fetch_max_wait_ms": 100}
@@ -113,7 +113,7 @@ def round_trips(
         consumer.seek_to_end()
         consumer.position(TopicPartition(topic, 0))
     seconds = []
-    for key, value in values:
+    for value in values:
         began = time.perf_counter()
         producer.send(source, value, key=key, partition=0)
         while not first.poll(timeout_ms=500):

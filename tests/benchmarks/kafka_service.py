@@ -169,7 +169,9 @@ def _wait(until: Any) -> None:
         time.sleep(0.05)
 
 
-def delays(bootstrap: str, config: Config, pairs: list[tuple[bytes, bytes, bytes]]) -> list[float]:
+def delays(
+    bootstrap: str, config: Config, key: bytes, first: list[bytes], pairs: list[list[bytes]]
+) -> list[float]:
     """Return seconds from producing an anomalous window to reading its incident.
 
     Parameters
@@ -177,8 +179,12 @@ def delays(bootstrap: str, config: Config, pairs: list[tuple[bytes, bytes, bytes
     bootstrap : str
     config : Config
         With an incident for every alarm.
-    pairs : list of (bytes, bytes, bytes)
-        Key, an anomalous window, and a normal one that closes its incident.
+    key : bytes
+        Of all records.
+    first : list of bytes
+        Normal windows, since a machine's first record waits for the second.
+    pairs : list of [bytes, bytes]
+        An anomalous window, and a normal one that closes its incident.
     """
     topics = config.kafka.topics
     consumer = KafkaConsumer(
@@ -189,7 +195,10 @@ def delays(bootstrap: str, config: Config, pairs: list[tuple[bytes, bytes, bytes
     consumer.position(TopicPartition(topics.alerts, 0))
     seconds = []
     with serving(config) as counting, KafkaProducer(bootstrap_servers=bootstrap) as producer:
-        for key, loud, quiet in pairs:
+        for value in first:
+            producer.send(topics.input, value, key=key)
+        _wait(lambda: counting.failed or counting.records >= len(first))
+        for loud, quiet in pairs:
             began = time.perf_counter()
             producer.send(topics.input, loud, key=key)
             _see(consumer, b'"opened"')
@@ -197,7 +206,7 @@ def delays(bootstrap: str, config: Config, pairs: list[tuple[bytes, bytes, bytes
             producer.send(topics.input, quiet, key=key)
             _see(consumer, b'"closed"')
             time.sleep(config.kafka.batch_s)  # a topic at rest
-        assert counting.records == 2 * len(pairs)
+        assert counting.records == len(first) + 2 * len(pairs)
     consumer.close()
     return seconds
 

@@ -16,7 +16,7 @@ from kafka.admin import NewTopic
 from kafka.errors import KafkaTimeoutError
 
 from tests.kafka.clients import committed, write
-from tests.kafka.conftest import CreateTopic
+from tests.kafka.fixtures import CreateTopic
 from tests.kafka_cluster import BrokerFailed, Cluster, Runtime
 from tests.kafka_cluster.metadata import serving_brokers
 from tests.kafka_cluster.waiting import until

@@ -59,9 +59,9 @@ class ExactlyOnce:
 
     Parameters
     ----------
-    producer : KafkaProducer
-        Transactional; `init_transactions` is called here, which ends what a predecessor of the
-        same name left open.
+    make : callable
+        Returns a transactional producer; `init_transactions` is called here, which ends what a
+        predecessor of the same name left open.
     flush_s : float
         Longest wait for the acknowledgement of what was sent.
     trace : callable, optional
@@ -74,9 +74,15 @@ class ExactlyOnce:
     up the transaction and the records are lost.
     """
 
-    def __init__(self, producer: KafkaProducer, flush_s: float, trace: Trace | None = None) -> None:
-        self._producer, self._flush_s = producer, flush_s
+    def __init__(
+        self, make: Callable[[], KafkaProducer], flush_s: float, trace: Trace | None = None
+    ) -> None:
+        self._make, self._flush_s = make, flush_s
         self._trace: Trace = trace or (lambda _: None)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._producer = self._make()
         self._producer.init_transactions()
 
     def deliver(
@@ -90,20 +96,21 @@ class ExactlyOnce:
             self._producer.send_offsets_to_transaction(offsets, member)
             self._producer.commit_transaction()
         except TooLarge:
-            self._abort()
+            # what was refused took a sequence number with it: the next record of its partition
+            # would be refused as out of order
+            self._producer.abort_transaction()
+            self._producer.close(timeout=5)
+            self._begin()
             raise
         except KafkaError as error:
             healing = classify(error)
             if healing is Healing.FATAL_CONFIG:
                 raise refusal(error) from error
             if healing is Healing.ABORT:
-                self._abort()
+                self._producer.abort_transaction()
                 raise Undelivered(str(error)) from error
             raise
         self._trace("commit")
-
-    def _abort(self) -> None:
-        self._producer.abort_transaction()
 
     def close(self) -> None:
         """End the producer; nothing may be open."""
@@ -168,15 +175,28 @@ def _send(producer: KafkaProducer, messages: Iterable[Message], flush_s: float) 
             )
         except MessageSizeTooLargeError as error:
             raise TooLarge(message.topic) from error
+        except KafkaError:
+            _look(sent)  # it may be refused for what an earlier one met
+            raise
         sent.append((message.topic, future))
-    producer.flush(timeout=flush_s)
+    try:
+        producer.flush(timeout=flush_s)
+    except KafkaError:
+        _look(sent)
+        raise
+    _look(sent)
+    for topic, future in sent:
+        if not future.is_done:
+            raise KafkaTimeoutError(f"no acknowledgement from {topic} in {flush_s} s")
+
+
+def _look(sent: Iterable[tuple[str, Any]]) -> None:
+    """Raise what the first failed message met."""
     for topic, future in sent:
         if future.failed():
             if isinstance(future.exception, MessageSizeTooLargeError):
                 raise TooLarge(topic) from future.exception
             raise future.exception
-        if not future.is_done:
-            raise KafkaTimeoutError(f"no acknowledgement from {topic} in {flush_s} s")
 
 
 def is_traced() -> bool:

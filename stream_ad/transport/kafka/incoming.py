@@ -60,7 +60,12 @@ class Incoming:
         return replace(batch, dead=dead, partition=partition)
 
     def within_limit(
-        self, batch: Batch, records: Sequence[Any], known: Collection[str], machines: int
+        self,
+        batch: Batch,
+        records: Sequence[Any],
+        known: Collection[str],
+        machines: int,
+        through: int,
     ) -> Batch:
         """Turn records of machines beyond the limit into dead letters.
 
@@ -73,6 +78,8 @@ class Incoming:
             Machines of its partition.
         machines : int
             How many the worker has in all.
+        through : int
+            As `batch`.
 
         Notes
         -----
@@ -101,6 +108,7 @@ class Incoming:
                 key=raw[offset].key,
             )
             for offset in batch.records.offset[bad].tolist()
+            if offset > through
         ]
         every = sorted([*batch.dead, *dead], key=lambda letter: letter.offset)
         return replace(batch, records=batch.records.take(~bad), dead=every)

@@ -8,9 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from kafka.errors import (
+    IllegalStateError,
+    KafkaError,
+    KafkaTimeoutError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
+from kafka.partitioner.default import murmur2
 from kafka.structs import ConsumerGroupMetadata, MemberState
 
+from stream_ad.transport.kafka.delivery import Undelivered
 from stream_ad.transport.kafka.failures import Healing, classify, refusal
 from stream_ad.transport.kafka.ledger import Mark
 
@@ -120,6 +128,7 @@ class Group:
         gone, new = gone | (self.held - assigned), (new | (assigned - self.held)) & assigned
         self.held = assigned
         records = {tp.partition: rows for tp, rows in found.items() if tp.partition in assigned}
+        lost = {partition: at for partition, at in lost.items() if partition in assigned}
         return Polled(records, membership, gone, new, lost)
 
     def _unread(self, found: Mapping[TopicPartition, list[Any]]) -> None:
@@ -151,14 +160,17 @@ class Group:
 
         Raises
         ------
-        KafkaTimeoutError
-            It stayed open for longer than ``timeout_s``.
+        Undelivered
+            It stayed open for longer than ``timeout_s``, or the brokers do not answer.
         """
         found = {}
         for partition in partitions:
-            commit = self.consumer.committed(
-                self.of(partition), metadata=True, timeout_ms=round(timeout_s * 1000)
-            )
+            try:
+                commit = self.consumer.committed(
+                    self.of(partition), metadata=True, timeout_ms=round(timeout_s * 1000)
+                )
+            except KafkaTimeoutError as error:
+                raise Undelivered(f"partition {partition}: no position yet") from error
             found[partition] = commit and Saved(commit.offset, Mark.read(commit.metadata))
         return found
 
@@ -177,12 +189,24 @@ class Group:
         return {tp.partition: offset for tp, offset in offsets.items()}
 
     def position(self, partition: int) -> int:
-        """Return where the next poll goes on, transaction markers passed over."""
-        return int(self.consumer.position(self.of(partition)))
+        """Return where the next poll goes on, transaction markers passed over.
+
+        Raises
+        ------
+        Undelivered
+            The partition went in the background; the next poll says so.
+        """
+        try:
+            return int(self.consumer.position(self.of(partition)))
+        except IllegalStateError as error:
+            raise Undelivered(f"partition {partition} went away") from error
 
     def lag(self, partition: int) -> int | None:
-        """Return how many offsets lie ahead; None before the first answer of the broker."""
-        high = self.consumer.highwater(self.of(partition))
+        """Return how many offsets lie ahead; None where that is not known now."""
+        tp = self.of(partition)
+        if tp not in self.consumer.assignment():
+            return None
+        high = self.consumer.highwater(tp)
         return None if high is None else max(0, high - self.position(partition))
 
     def size(self) -> int:
@@ -196,6 +220,17 @@ class Group:
     def close(self) -> None:
         """End the consumer; as a static member it stays in the group until the session ends."""
         self.consumer.close(timeout_ms=CLOSE_MS)
+
+
+def default_partition(machine: str, partitions: int) -> int:
+    """Return where the default partitioner of Kafka's clients sends a key.
+
+    Examples
+    --------
+    >>> [default_partition(name, 3) for name in ("press-1", "press-2", "press-3")]
+    [0, 2, 1]
+    """
+    return int(murmur2(machine.encode()) & 0x7FFFFFFF) % partitions
 
 
 def _is_member(membership: Any) -> bool:

@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Collection
 
 from kafka import TopicPartition
+from kafka.errors import KafkaTimeoutError
 
 from stream_ad.config import KafkaConfig
 from stream_ad.errors import BrokerError
 from stream_ad.transport.kafka.clients import reader
+from stream_ad.transport.kafka.delivery import Undelivered
 
 POLL_MS = 200
 
@@ -42,8 +44,9 @@ class StateReader:
         ------
         BrokerError
             The state topic lacks one of the partitions.
-        TimeoutError
-            A transaction that was begun before stays open for longer than any may.
+        Undelivered
+            A transaction that was begun before stays open for longer than any may, or the
+            brokers do not answer.
 
         Notes
         -----
@@ -52,6 +55,12 @@ class StateReader:
         the read waits until each is decided.
         """
         self._check(partitions)
+        try:
+            return self._read(partitions)
+        except KafkaTimeoutError as error:
+            raise Undelivered(f"{self._topic}: no answer") from error
+
+    def _read(self, partitions: Collection[int]) -> dict[int, dict[str, bytes]]:
         wanted = [TopicPartition(self._topic, partition) for partition in partitions]
         consumer, ends = self._committed, self._ends.end_offsets(wanted)
         consumer.assign(wanted)
@@ -65,7 +74,7 @@ class StateReader:
                     _keep(found[tp.partition], row.key.decode(), row.value)
                 patience = time.monotonic() + self._config.transaction_timeout_s + 30
             if time.monotonic() > patience:
-                raise TimeoutError(f"{self._topic}: an open transaction does not end")
+                raise Undelivered(f"{self._topic}: an open transaction does not end")
             self._turn()
         consumer.unsubscribe()
         return found
