@@ -90,9 +90,9 @@ def _measured(bootstrap: str, effort: Effort, place: Path) -> tuple[list[Figure]
 def _speeds(setting: Setting, load: Load, bare: Bare, turns: int) -> tuple[list[Figure], list[str]]:
     """Let (a), (b) and (c) take turns; the ratios are medians over the turns."""
     polled, ceiling, service = [], [], []
-    config = parse_config(setting.tree(load, f"{load.topic}-bare")).kafka
+    config = parse_config(setting.tree(load, f"{load.topic}-bare"))
     for turn in range(turns):
-        polled.append(polled_per_s(config, load))
+        polled.append(polled_per_s(config.kafka, load))
         ceiling.append(scored_per_s(config, load, setting.plant, bare))
         service.append(served_per_s(setting.tree(load, f"{load.topic}-{turn}"), load))
     scores = served_per_s(setting.tree(load, f"{load.topic}-scores", scores=True), load)
