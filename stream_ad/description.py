@@ -57,9 +57,10 @@ class Describe:
     def __call__(self) -> Details:
         """Return the sensors that lead, the evidence and the nearest normal windows."""
         e, row = self.explanation, self.row
+        # constructed, not validated: these are our own figures, and there are many of them
         leading = np.argsort(-e.share[row], kind="stable")[:TOP_SENSORS]
         sensors = [
-            SensorEvidence(
+            SensorEvidence.model_construct(
                 name=self.spec.sensors[c].name,
                 unit=self.spec.sensors[c].unit,
                 share=float(e.share[row, c]),
@@ -70,14 +71,16 @@ class Describe:
             if e.share[row, c] > 0
         ]
         evidence = [
-            ChannelEvidence(channel=name, share=float(share))
+            ChannelEvidence.model_construct(channel=name, share=float(share))
             for name, share in zip(self.channels, e.evidence[row], strict=True)
         ]
         near = zip(
             e.neighbour_machine[row], e.neighbour_start[row], e.neighbour_distance[row], strict=True
         )
         neighbours = [
-            Neighbour(machine_id=str(machine), start=rfc3339(int(start)), distance=float(distance))
+            Neighbour.model_construct(
+                machine_id=str(machine), start=rfc3339(int(start)), distance=float(distance)
+            )
             for machine, start, distance in near
         ]
         return Details(sensors, evidence, neighbours)

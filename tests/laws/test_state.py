@@ -139,7 +139,7 @@ def test_handing_machines_over_at_random_points_changes_no_byte(
 ) -> None:
     rng = np.random.default_rng(seed)
     mixed = shuffled_between_machines(rng, readings)
-    workers = [Pipeline(config, spec, [version]) for _ in range(2)]
+    workers = [Pipeline(config, spec, [version], {}) for _ in range(2)]
     owner = {machine: int(rng.integers(2)) for machine in set(readings.machine)}
     said: Bytes = {}
     for cut in cuts(rng, len(mixed)):
@@ -150,11 +150,11 @@ def test_handing_machines_over_at_random_points_changes_no_byte(
                 told(worker, part.take(theirs == number), said)
         for machine in sorted(set(part.machine)):
             if rng.random() < 0.2:  # handed over: saved by one worker, loaded by another
-                record = workers[owner[machine]].machines.states.pop(machine).to_bytes(spec)
+                record = workers[owner[machine]].partitions[0].states.pop(machine).to_bytes(spec)
                 owner[machine] = int(rng.integers(2))
                 restored = MachineState.from_bytes(record, spec, "reading")
                 assert restored.to_bytes(spec) == record
-                workers[owner[machine]].machines.states[machine] = restored
+                workers[owner[machine]].partitions[0].states[machine] = restored
     assert by_kind(said) == whole
 
 
