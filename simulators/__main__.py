@@ -1,11 +1,12 @@
-"""`python -m simulators`: labelled test streams into files."""
+"""`python -m simulators`: labelled test streams into files or Kafka."""
 
 from __future__ import annotations
 
 import argparse
 import math
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from simulators import recordings
@@ -13,8 +14,11 @@ from simulators.dialect import RECORDS, Dialect
 from simulators.factory import Factory
 from simulators.faults import FAULT_KINDS
 from simulators.records import time_zone
+from simulators.stream import Chunk
+from simulators.topic import write_topic
 from simulators.writers import WRITERS, write_faults
 
+Write = Callable[[Iterable[Chunk], Dialect], int]
 DAY_S = 86_400.0
 _DEFAULT = "%(default)s"
 
@@ -23,6 +27,7 @@ EXAMPLES = """examples:
   python -m simulators factory --format csv --delimiter ';' --decimal , \\
       --local-time Europe/Berlin --out dialect.csv
   python -m simulators factory --record long --disorder 90 --out values.jsonl
+  python -m simulators factory --kafka localhost:9092 --topic plant --speed 60
   python -m simulators recording hydraulic --out hydraulic.csv
 """
 
@@ -36,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         options.parser.error(str(error))
     except OSError as error:
-        sys.stderr.write(f"{parser.prog}: cannot write {options.out}: {error.strerror or error}\n")
+        where = options.out or f"topic {options.topic}"
+        sys.stderr.write(f"{parser.prog}: cannot write {where}: {error.strerror or error}\n")
         return 1
     sys.stdout.write(message + "\n")
     return 0
@@ -60,12 +66,13 @@ def _add_factory(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "factory",
         help="a simulated factory with shifts, weekends, tool wear and labelled faults",
         description="Simulate a factory. Beside OUT the truth is written to OUT.faults.csv: "
-        "machine_id, kind, sensors, start, end, severity.",
+        "machine_id, kind, sensors, start, end, severity. With --kafka it is TOPIC.faults.csv.",
     )
     parser.set_defaults(run=_factory, parser=parser)
     _add_factory_options(parser.add_argument_group("factory"))
     _add_fault_options(parser.add_argument_group("faults"))
     _add_file_options(parser.add_argument_group("file"))
+    _add_kafka_options(parser.add_argument_group("Kafka, instead of a file"))
 
 
 def _add_factory_options(group: argparse._ArgumentGroup) -> None:
@@ -92,7 +99,7 @@ def _add_fault_options(group: argparse._ArgumentGroup) -> None:
 
 def _add_file_options(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--out", type=Path, required=True, metavar="FILE", help="where to write")
+    add("--out", type=Path, metavar="FILE", help="where to write")
     add("--format", choices=WRITERS, help="of FILE (by its ending)")
     add("--record", choices=RECORDS, default="reading", help=f"what a row is ({_DEFAULT})")
     add("--window-length", type=int, default=64, metavar="N", help=f"readings ({_DEFAULT})")
@@ -108,6 +115,13 @@ def _add_file_options(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def _add_kafka_options(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--kafka", metavar="HOST:PORT", help="brokers; one JSON record per message")
+    add("--topic", metavar="NAME", help="it has to exist; the key is the machine")
+    add("--speed", type=_positive, metavar="X", help="X seconds of the stream a second (no limit)")
+
+
 def _add_recording(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("recording", help="copy out a small recording of a real rig")
     parser.add_argument("name", choices=recordings.NAMES, help="which one")
@@ -116,8 +130,7 @@ def _add_recording(commands: argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def _factory(options: argparse.Namespace) -> str:
-    write = WRITERS[_format(options.format, options.out)]
-    dialect = _dialect(options)
+    write, dialect = _target(options), _dialect(options)
     factory = Factory(
         options.machines,
         options.sensors,
@@ -134,11 +147,41 @@ def _factory(options: argparse.Namespace) -> str:
         options.faults, duration_s, clean_s, kinds=options.kinds, severity=options.severity
     )
     chunks = factory.readings(duration_s=duration_s, faults=faults)
-    count = write(chunks, options.out, dialect)
-    truth = options.out.with_name(options.out.name + ".faults.csv")
+    count = write(chunks, dialect)
+    truth = Path(f"{options.out or options.topic}.faults.csv")
     write_faults(faults, truth, factory.layout, factory.start_ns)
     machines = f"{options.machines} machine{'s' if options.machines != 1 else ''}"
-    return f"{count} readings of {machines} in {options.out}, {len(faults)} faults in {truth}"
+    told = f"{count} {'readings' if options.out else 'records'} of {machines}"
+    where = options.out or f"topic {options.topic}"
+    return f"{told} in {where}, {len(faults)} faults in {truth}"
+
+
+def _target(options: argparse.Namespace) -> Write:
+    """Return what writes the stream."""
+    if options.kafka is None:
+        return _file(options)
+    if options.out is not None or options.format is not None:
+        raise ValueError("--kafka: not beside --out or --format")
+    if not options.topic or not re.fullmatch("[A-Za-z0-9._-]{1,249}", options.topic):
+        raise ValueError("--topic: give the topic's name, letters, digits and ._-")
+
+    def write(chunks: Iterable[Chunk], dialect: Dialect) -> int:
+        return write_topic(chunks, options.kafka, options.topic, dialect, options.speed)
+
+    return write
+
+
+def _file(options: argparse.Namespace) -> Write:
+    if options.topic is not None or options.speed is not None:
+        raise ValueError("--topic and --speed: only with --kafka")
+    if options.out is None:
+        raise ValueError("--out: give a file, or --kafka and --topic")
+    writer = WRITERS[_format(options.format, options.out)]
+
+    def write(chunks: Iterable[Chunk], dialect: Dialect) -> int:
+        return writer(chunks, options.out, dialect)
+
+    return write
 
 
 def _dialect(options: argparse.Namespace) -> Dialect:

@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def write_jsonl(chunks: Iterable[Chunk], path: Path, dialect: Dialect) -> int:
             yield chunk
 
     with path.open("w", encoding="utf-8") as file:
-        for record in _records(counted(), dialect):
+        for record in records_of(counted(), dialect):
             file.write(json.dumps(record, separators=(",", ":")) + "\n")
     return count
 
@@ -113,7 +114,8 @@ def _long_lines(chunk: Chunk, dialect: Dialect) -> Iterator[str]:
                 yield dialect.delimiter.join([time, machine, name, number, *label])
 
 
-def _records(chunks: Iterable[Chunk], dialect: Dialect) -> Iterator[dict[str, object]]:
+def records_of(chunks: Iterable[Chunk], dialect: Dialect) -> Iterator[dict[str, Any]]:
+    """Yield the JSON records of a stream, of the kind that the dialect says."""
     if dialect.record == "window":
         yield from window_records(chunks, dialect.window_length, label=dialect.label)
         return

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -35,8 +35,27 @@ from stream_ad.transport.sinks import ALERTS, DEAD_LETTERS, SCORES, FileSink
 from stream_ad.versions import Version
 from stream_ad.windows import WindowSpec
 
+if TYPE_CHECKING:
+    from stream_ad.transport.kafka.history import TopicRange
+
 MODEL = "model"
 Wrap = Callable[[Source, int], Source]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicOptions:
+    """A topic instead of a file: its records from one record time to before another.
+
+    Parameters
+    ----------
+    topic : str
+    since, until : str
+        RFC 3339, or ``beginning`` and ``end``.
+    """
+
+    topic: str
+    since: str = "beginning"
+    until: str = "end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +64,7 @@ class ReplayOptions:
 
     Parameters
     ----------
-    file : Path
+    file : Path or TopicOptions
         The recording.
     out : Path
         The folder for the results.
@@ -60,7 +79,7 @@ class ReplayOptions:
         Least seconds between two checkpoints.
     """
 
-    file: Path
+    file: Path | TopicOptions
     out: Path
     train_until: str | None = None
     label_column: str | None = None
@@ -101,9 +120,7 @@ def replay(
     progress = progress or Silence()
     _spare_input(options)
     spec = WindowSpec.from_config(config.windows)
-    source = open_source(options.file, config, spec)
-    if options.label_column is not None:
-        check_labels(options.file, config, options.label_column)
+    source = _open(options, config, spec, progress)
     if options.baselines:
         check_baselines()
     identity, digest = source.identity(), _digest(options, config)
@@ -112,8 +129,11 @@ def replay(
         identity,
         digest,
         window_digest=spec.digest(),
+        topic=options.file.topic if isinstance(options.file, TopicOptions) else None,
         checkpoint_s=options.checkpoint_s,
     ) as sink:
+        if not isinstance(source, FileSource):  # a topic grows; a resumed run must not
+            source.pin(sink.extra.setdefault("offsets", source.offsets()))
         restored = sink.restored
         position, records = (0, {}) if restored is None else (restored.position, restored.states)
         if restored is not None:
@@ -157,8 +177,39 @@ class Counted:
             yield batch
 
 
+def _open(
+    options: ReplayOptions, config: Config, spec: WindowSpec, progress: Progress
+) -> FileSource | TopicRange:
+    """Open the input and refuse options that do not go with it."""
+    file = options.file
+    if isinstance(file, Path):
+        source = open_source(file, config, spec)
+        if options.label_column is not None:
+            check_labels(file, config, options.label_column)
+        return source
+    if options.label_column is not None:
+        allowed = "nothing with --from-topic: labels are read from a file"
+        raise ConfigError("--label-column", options.label_column, allowed)
+    if (options.train_until or "").isdecimal():
+        allowed = "a time: the records of a topic have no order across partitions"
+        raise ConfigError("--train-until", options.train_until, allowed)
+    from stream_ad.transport.kafka.history import TopicRange
+
+    found = TopicRange(config, spec, file.topic, file.since, file.until)
+    if found.begins_later:
+        progress.note(
+            f"starts with empty state at record time {file.since}, after the topic's first record: "
+            "windows and incidents that were open by then are not gone on with"
+        )
+    return found
+
+
 def _versions(
-    options: ReplayOptions, config: Config, source: FileSource, progress: Progress, resuming: bool
+    options: ReplayOptions,
+    config: Config,
+    source: FileSource | TopicRange,
+    progress: Progress,
+    resuming: bool,
 ) -> Sequence[Version]:
     """Load what scores: the registry's versions, the unfinished run's own, or a new one."""
     from stream_ad.detector import Detector
@@ -182,6 +233,8 @@ def _versions(
 
 def _spare_input(options: ReplayOptions) -> None:
     for name in (SCORES, ALERTS, DEAD_LETTERS):
+        if not isinstance(options.file, Path):
+            return
         if (options.out / name).resolve() == options.file.resolve():
             allowed = f"another folder: the run would write {name}, its own input"
             raise ConfigError("--out", str(options.out), allowed)

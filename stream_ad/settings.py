@@ -26,14 +26,14 @@ class Columns:
 
 
 def settings_for(
-    file: Path, config: Path | None, columns: Columns, out: Path, progress: Progress
+    file: Path | None, config: Path | None, columns: Columns, out: Path, progress: Progress
 ) -> Config:
     """Return the settings of a replay: those of a config file, or a guess from the recording.
 
     Parameters
     ----------
-    file : Path
-        The recording.
+    file : Path or None
+        The recording; None for a topic, from which nothing is guessed.
     config : Path or None
         The config file. Without it, or where it names no sensors or no period, what
         ``stream-ad init`` would write is taken, kept as ``guessed.yaml`` in ``out``, and the
@@ -57,6 +57,9 @@ def settings_for(
     tree = read_settings(config)
     windows = tree.get("windows") or {}
     if not windows.get("sensors") or windows.get("period_s") is None:
+        if file is None:
+            allowed = "a file with windows.sensors and windows.period_s: a topic is not guessed at"
+            raise ConfigError("--config", None if config is None else str(config), allowed)
         told = "no config given" if config is None else f"{config} names no sensors or no period"
         guessed = _guess(file, columns, out, progress, told)
         tree = _laid_over(read_settings(guessed, {}), tree)

@@ -9,8 +9,10 @@ import typer
 
 
 def replay(
-    file: Annotated[Path, typer.Argument(help="A recording: .csv, .jsonl or .parquet.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
+    file: Annotated[
+        Path | None, typer.Argument(help="A recording: .csv, .jsonl or .parquet.")
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option("--config", "-c", help="The settings; without, what `init` would write."),
@@ -32,19 +34,52 @@ def replay(
     checkpoint_s: Annotated[
         float, typer.Option(help="Seconds between checkpoints.", min=0.0)
     ] = 5.0,
+    from_topic: Annotated[
+        str | None, typer.Option(help="A Kafka topic instead of FILE; needs --config.")
+    ] = None,
+    from_time: Annotated[
+        str, typer.Option(help="First record time (RFC 3339) of the topic.")
+    ] = "beginning",
+    to_time: Annotated[
+        str, typer.Option(help="Record time (RFC 3339) before which the topic is read.")
+    ] = "end",
 ) -> None:
     """Score a recording; write scores, incidents, metrics and a report into a folder.
 
     The same command goes on with an unfinished run.
     """
+    from stream_ad.cli import Interrupted
     from stream_ad.cli.screen import Screen
     from stream_ad.cli.summary import print_summary
-    from stream_ad.replay import ReplayOptions
+    from stream_ad.errors import ConfigError
+    from stream_ad.replay import ReplayOptions, TopicOptions
     from stream_ad.replay import replay as run
     from stream_ad.settings import Columns, settings_for
 
-    options = ReplayOptions(file, out, train_until, label_column, baselines, checkpoint_s)
+    recording = TopicOptions(from_topic, from_time, to_time) if from_topic else file
+    if recording is None or (file is not None and recording is not file):
+        given = "neither" if recording is None else "both"
+        raise ConfigError("FILE, --from-topic", given, "one of the two")
+    if from_topic is None and (from_time, to_time) != ("beginning", "end"):
+        raise ConfigError("--from-topic", None, "a topic with --from-time and --to-time")
+    options = ReplayOptions(recording, out, train_until, label_column, baselines, checkpoint_s)
     columns = Columns(time_column, machine_column, label_column, time_zone)
-    with Screen() as screen:
-        metrics = run(options, settings_for(file, config, columns, out, screen), screen)
+    try:
+        with Screen() as screen:
+            metrics = run(options, settings_for(file, config, columns, out, screen), screen)
+    except KeyboardInterrupt:
+        raise Interrupted(_what_is_left(out)) from None
     print_summary(metrics, out)
+
+
+def _what_is_left(out: Path) -> str:
+    from stream_ad.errors import StateError
+    from stream_ad.transport.checkpoint import read_checkpoint
+
+    try:
+        stands = read_checkpoint(out)
+    except StateError:
+        stands = None
+    if stands is None or stands.finished:
+        return "it had no checkpoint yet: the same command starts anew"
+    return "the same command goes on from its last checkpoint"

@@ -7,7 +7,7 @@ import platform
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import orjson
@@ -24,7 +24,7 @@ from stream_ad.pipeline import Pipeline
 from stream_ad.progress import Progress
 from stream_ad.report import Timeline, write_report
 from stream_ad.training.fit import sensors_without_history
-from stream_ad.training.history import History, collect_history
+from stream_ad.training.history import History, Sized, collect_history
 from stream_ad.transport.durable import put
 from stream_ad.transport.files import FileSource
 from stream_ad.transport.labels import read_labels
@@ -33,24 +33,33 @@ from stream_ad.windows import rfc3339
 from stream_ad.windows.spec import NS
 
 
+class Recording(Sized, Protocol):
+    """An input that can be read again."""
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """Everything that a finished run is judged by.
 
     Parameters
     ----------
-    source : FileSource
+    source : Recording
         Its input.
     pipeline : Pipeline
         As it stands after the last batch.
     input_counts : Counter of str
         Dead letters and masked cells of the whole input.
     label_column : str or None
-        Where the truth stands.
+        Where the truth stands, in a file.
     progress : Progress
     """
 
-    source: FileSource
+    source: Recording
     pipeline: Pipeline
     input_counts: Counter[str]
     label_column: str | None
@@ -65,6 +74,7 @@ class Evaluation:
         """Return the labelled rows, if a label column was named."""
         if self.label_column is None:
             return None
+        assert isinstance(self.source, FileSource)
         config, spec = self.pipeline.config, self.pipeline.spec
         # a window record is dated by its start; what it tells is known at its end
         lasting = spec.window_ns if config.input.format == "window" else 0
@@ -135,7 +145,7 @@ def evaluate(folder: Path, evaluation: Evaluation, *, baselines: bool) -> dict[s
     put(folder / "metrics.json", record)
     write_report(
         folder / "report.html",
-        title=evaluation.source.path.name,
+        title=evaluation.source.title,
         metrics=metrics,
         timelines=_timelines(run, rows, pipeline),
         incidents=views,

@@ -12,10 +12,19 @@ from pydantic import BaseModel, ValidationError
 
 from stream_ad.config import InputConfig, LimitsConfig
 from stream_ad.records import LongRecord, ReadingRecord, WindowRecord
-from stream_ad.transport.base import Batch, DeadLetter
+from stream_ad.transport.base import DEAD_LETTER_BYTES, Batch, DeadLetter
 from stream_ad.transport.cells import NUMBERS, number_rows, one_number, to_float32
-from stream_ad.transport.fields import ABSENT, Path, Rejected, brief, time_field
+from stream_ad.transport.fields import (
+    ABSENT,
+    Envelope,
+    EnvelopeFields,
+    Path,
+    Rejected,
+    brief,
+    time_field,
+)
 from stream_ad.transport.json_text import parse_object
+from stream_ad.transport.plain import PlainRecords
 from stream_ad.transport.quality import GoodQuality
 from stream_ad.transport.tables import LONGEST_NAME, NAME_ALLOWED, ONE_MACHINE
 from stream_ad.transport.times import ALLOWED, NAT, TimeReader
@@ -45,6 +54,8 @@ class Decoder:
     config : InputConfig
     limits : LimitsConfig
     spec : WindowSpec
+    keep : int
+        Bytes of a dead letter's value that are kept.
 
     Examples
     --------
@@ -57,8 +68,16 @@ class Decoder:
     (array([[nan,  2.]], dtype=float32), 'time: field required')
     """
 
-    def __init__(self, config: InputConfig, limits: LimitsConfig, spec: WindowSpec) -> None:
+    def __init__(
+        self,
+        config: InputConfig,
+        limits: LimitsConfig,
+        spec: WindowSpec,
+        *,
+        keep: int = DEAD_LETTER_BYTES,
+    ) -> None:
         self._format, self._limits, self._names = config.format, limits, spec.names
+        self.keep, self._envelope = keep, EnvelopeFields(config)
         fields = config.fields
         self._machine = None if fields.machine_id is None else Path(fields.machine_id)
         self._time, self._values = Path(time_field(config)), Path(fields.values)
@@ -68,9 +87,20 @@ class Decoder:
         self._times = TimeReader(config)
         self._window = WindowCells(spec)
         self._places = {name: place for place, name in enumerate(spec.names)}
+        self._plain: PlainRecords | None = None
+        if PlainRecords.exist(config):
+            self._plain = PlainRecords(config, limits, spec, self._times)
+
+    @property
+    def needs_envelope(self) -> bool:
+        """Whether a part of the record stands in its message's key or headers."""
+        return bool(self._envelope.names)
 
     def decode(
-        self, records: Iterable[tuple[int, bytes | None]], position: int | None = None
+        self,
+        records: Iterable[tuple[int, bytes | None]],
+        position: int | None = None,
+        envelopes: Iterable[Envelope] | None = None,
     ) -> Batch:
         """Return the batch of some records.
 
@@ -80,20 +110,64 @@ class Decoder:
             Offset and value, offsets ascending; None where a message has no value.
         position : int, optional
             The position after them; by default the last offset + 1.
+        envelopes : iterable of (key, headers), optional
+            Of the same records; not needed unless ``needs_envelope``.
         """
         counts: Counter[str] = Counter()
+        given = list(records)
+        around = list(envelopes or ()) if self.needs_envelope else []
+        taken, odd = self._take(given, around, counts)
         rows: list[tuple[str, int, int, Any]] = []
-        dead, offset = [], -1
-        for offset, raw in records:
+        dead: list[DeadLetter] = []
+        for place in odd:
+            offset, raw = given[place]
             try:
-                machine, time, cells = self._record(raw, counts)
+                envelope = around[place] if self.needs_envelope else None
+                machine, time, cells = self._record(raw, envelope, counts)
             except Rejected as why:
-                dead.append(DeadLetter.of(offset, raw or b"", why.error_class, str(why)))
+                cause = why.error_class, str(why)
+                dead.append(DeadLetter.of(offset, raw or b"", *cause, keep=self.keep))
                 continue
             if cells is not None:
                 rows.append((machine, time, offset, cells))
-        after = offset + 1 if position is None else position
-        return Batch(self._columns(rows, counts), dead, after, counts)
+        after = position
+        if after is None:
+            after = given[-1][0] + 1 if given else 0
+        return Batch(self._joined(taken, rows, counts), dead, after, counts)
+
+    def _take(
+        self,
+        given: list[tuple[int, bytes | None]],
+        around: list[Envelope],
+        counts: Counter[str],
+    ) -> tuple[Readings | Windows | None, Iterable[int]]:
+        """Return the plain records, and the places of the others."""
+        every = range(len(given))
+        if self._plain is None:
+            return None, every
+        keys = [key for key, _ in around] or None
+        plain = self._plain.take([raw for _, raw in given], keys, counts)
+        offset = np.array([given[place][0] for place in plain.places], np.int64)
+        machine = np.array(plain.machine, object)
+        made = Windows if self._format == "window" else Readings
+        taken = made(machine, plain.time, to_float32(plain.values, counts), offset)
+        if len(taken) == len(given):
+            return taken, ()
+        return taken, sorted({*every}.difference(plain.places))
+
+    def _joined(
+        self,
+        taken: Readings | Windows | None,
+        rows: list[tuple[str, int, int, Any]],
+        counts: Counter[str],
+    ) -> Readings | Windows:
+        if taken is not None and not rows:
+            return taken
+        others = self._columns(rows, counts)
+        if taken is None or not len(taken):
+            return others
+        both: Any = type(taken).concat([taken, others])  # type: ignore[list-item]
+        return both.take(np.argsort(both.offset, kind="stable"))  # type: ignore[no-any-return]
 
     def _columns(
         self, rows: list[tuple[str, int, int, Any]], counts: Counter[str]
@@ -109,11 +183,13 @@ class Decoder:
         return Readings(machine, time, values, offset)
 
     def _record(
-        self, raw: bytes | None, counts: Counter[str]
+        self, raw: bytes | None, envelope: Envelope | None, counts: Counter[str]
     ) -> tuple[str, int, Cells | NDArray[np.float64] | None]:
         if raw is None:
             raise Rejected("NoValue", "record = None: allowed is a JSON object")
         tree = parse_object(raw, self._limits)
+        if envelope is not None:
+            tree = self._envelope.onto(tree, envelope)
         machine, stamp = self._machine_of(tree), self._time.of(tree)
         time = self._times.one(stamp, counts)
         parts = self._parts(tree)
@@ -151,7 +227,7 @@ class Decoder:
         if self._format == "long":
             sensor = parts.get("sensor")
             return type(sensor) is str and 0 < len(sensor) <= LONGEST_NAME and "value" in parts
-        return False  # a window's parts are many: the judge sees them all
+        return self._window.is_plain(parts)
 
     def _judge(
         self, tree: dict[str, Any], machine: str | None, stamp: object, parts: dict[str, Any]

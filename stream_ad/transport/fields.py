@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from stream_ad.config import InputConfig
+from stream_ad.errors import ConfigError
 
 ABSENT: Final = object()  # not there, as opposed to null
+KEY, HEADER = "$key", "$header."
+Envelope = tuple[bytes | None, Sequence[tuple[str, bytes]]]  # a message's key and headers
 
 
 class Rejected(Exception):
@@ -57,8 +60,74 @@ class Path:
             branch = branch.get(part, ABSENT)
         return branch
 
+    @property
+    def is_top(self) -> bool:
+        """Whether the part, if there is one, lies at the top of a record under this name."""
+        return not self._parts and self.text != "."
+
     def __str__(self) -> str:
         return self.text
+
+
+class EnvelopeFields:
+    """The parts of a record that stand in its message's key or headers instead.
+
+    Parameters
+    ----------
+    config : InputConfig
+        Fields named ``$key`` or ``$header.NAME``.
+
+    Attributes
+    ----------
+    names : dict of str to str
+        The field as the config names it, by its part of the record, such as ``machine_id``.
+
+    Examples
+    --------
+    >>> fields = EnvelopeFields(InputConfig(fields={"machine_id": "$key"}))
+    >>> fields.onto({"time": 5}, (b"press-1", []))
+    {'time': 5, '$key': 'press-1'}
+    """
+
+    def __init__(self, config: InputConfig) -> None:
+        fields = config.fields.model_dump()
+        self.names = {part: name for part, name in fields.items() if str(name).startswith("$")}
+        # a record without a quality code is good, wherever the code would have stood
+        self._may_lack = self.names.get("quality")
+
+    def onto(self, tree: dict[str, Any], envelope: Envelope) -> dict[str, Any]:
+        """Return a record with the parts of its envelope under their names in the config.
+
+        Raises
+        ------
+        Rejected
+            For a key or header that is not there or is no UTF-8.
+        """
+        key, headers = envelope
+        known = dict(headers)  # of headers of one name the last counts, as of keys in an object
+        for name in self.names.values():
+            raw = key if name == KEY else known.get(name.removeprefix(HEADER))
+            if raw is None and name != self._may_lack:
+                kind = "key" if name == KEY else "header"
+                raise Rejected("MissingField", f"{name}: the message has no such {kind}")
+            try:
+                tree = tree | {name: None if raw is None else raw.decode()}
+            except UnicodeDecodeError:
+                message = f"{name} = {brief(raw)}: allowed is text in UTF-8"
+                raise Rejected("InvalidField", message) from None
+        return tree
+
+
+def refuse_envelope(config: InputConfig) -> None:
+    """Check that no field stands in a key or header, which a file does not have.
+
+    Raises
+    ------
+    ConfigError
+    """
+    for part, name in EnvelopeFields(config).names.items():
+        allowed = "a field or column of the record: a file has no keys and headers"
+        raise ConfigError(f"input.fields.{part}", name, allowed)
 
 
 def time_field(config: InputConfig) -> str:

@@ -15,6 +15,7 @@ from stream_ad.transport.base import Batch
 from stream_ad.transport.counting import count_rows
 from stream_ad.transport.csv_file import Block, CsvTable
 from stream_ad.transport.decode import Decoder
+from stream_ad.transport.fields import refuse_envelope
 from stream_ad.transport.json_lines import JsonLines
 from stream_ad.transport.layout import Layout
 from stream_ad.transport.lines import reading
@@ -52,7 +53,7 @@ class FileSource:
     """
 
     def __init__(self, path: Path, reader: _Reader) -> None:
-        self.path = path
+        self.path, self.title = path, path.name
         self._reader = reader
         self._rows: int | None = None
 
@@ -101,8 +102,9 @@ def open_source(path: Path, config: Config, spec: WindowSpec) -> FileSource:
     InputError
         For a file that is absent, empty, of another kind, or lacks a column.
     ConfigError
-        For a time format that cannot be used.
+        For a time format that cannot be used, or a field in a key or header.
     """
+    refuse_envelope(config.input)
     if kind_of(path) == "json":
         decoder = Decoder(config.input, config.limits, spec)
         return FileSource(path, JsonLines(path, decoder, config.limits.record_bytes))

@@ -15,6 +15,7 @@ from stream_ad.transport.fields import Rejected, brief
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKETS_AND_QUOTES = b'[]{}"'
 _OTHER_BYTES = bytes(set(range(256)) - set(_BRACKETS_AND_QUOTES))
+_ALIKE = bytes.maketrans(b"{}", b"[]")
 
 
 def parse_object(raw: bytes, limits: LimitsConfig) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def parse_object(raw: bytes, limits: LimitsConfig) -> dict[str, Any]:
     if len(raw) > limits.record_bytes:
         message = f"record of {len(raw)} bytes: allowed are limits.record_bytes ="
         raise Rejected("RecordTooLarge", f"{message} {limits.record_bytes}")
-    if not _shallow(raw, limits.nesting):
+    if not shallow(raw, limits.nesting):
         message = f"brackets nested deeper than limits.nesting = {limits.nesting}"
         raise Rejected("NestedTooDeep", message)
     try:
@@ -73,13 +74,26 @@ def loads(raw: bytes) -> Any:
             raise error from None
 
 
-def _shallow(raw: bytes, limit: int) -> bool:
-    """Return whether brackets nest at most so deep, before anything is built from them."""
-    if raw.count(b"[") + raw.count(b"{") <= limit:
+def shallow(raw: bytes, limit: int) -> bool:
+    """Return whether brackets nest at most so deep, before anything is built from them.
+
+    Examples
+    --------
+    >>> shallow(b'[[1], ["[["]]', 2), shallow(b'[[1], [[2]]]', 2)
+    (True, False)
+    """
+    if len(raw) <= limit or raw.count(b"[") + raw.count(b"{") <= limit:
         return True
     if b"\\" in raw:  # an escaped quote does not end a string
         raw = _STRING.sub(b"", raw)
-    marks = _STRING.sub(b"", raw.translate(None, _OTHER_BYTES))
-    brackets = np.frombuffer(marks, np.uint8)
-    steps = np.where((brackets == ord("[")) | (brackets == ord("{")), 1, -1)
+    marks = raw.translate(_ALIKE, _OTHER_BYTES).replace(b'""', b"")
+    marks = whole = _STRING.sub(b"", marks) if b'"' in marks else marks
+    for _ in range(limit):  # without its innermost pairs a text is one level less deep
+        outer = marks.replace(b"[]", b"")
+        if not outer:
+            return True
+        if len(outer) == len(marks):
+            break
+        marks = outer
+    steps = np.where(np.frombuffer(whole, np.uint8) == ord("["), 1, -1)
     return int(np.cumsum(steps).max(initial=0)) <= limit

@@ -44,8 +44,10 @@ def incident_lines(events: Iterable[IncidentEvent]) -> bytes:
     return "".join([f"{event.model_dump_json()}\n" for event in events]).encode()
 
 
-def dead_letter_lines(letters: Iterable[DeadLetter]) -> bytes:
+def dead_letter_lines(letters: Iterable[DeadLetter], topic: str | None = None) -> bytes:
     r"""Return lines of ``dead_letters.jsonl``; bytes that are no text stand in base64.
+
+    Letters from a topic say which one and which partition.
 
     Examples
     --------
@@ -54,11 +56,14 @@ def dead_letter_lines(letters: Iterable[DeadLetter]) -> bytes:
     '/w=='
     """
     newline = orjson.OPT_APPEND_NEWLINE
-    return b"".join([orjson.dumps(_letter(letter), option=newline) for letter in letters])
+    return b"".join([orjson.dumps(_letter(letter, topic), option=newline) for letter in letters])
 
 
-def _letter(letter: DeadLetter) -> dict[str, object]:
-    tree: dict[str, object] = {
+def _letter(letter: DeadLetter, topic: str | None) -> dict[str, object]:
+    tree: dict[str, object] = {}
+    if topic is not None:
+        tree = {"topic": topic, "partition": letter.partition}
+    tree |= {
         "offset": letter.offset,
         "error_class": letter.error_class,
         "error_message": letter.error_message,

@@ -58,6 +58,8 @@ class FileSink:
         Made if need be.
     input_identity, config_digest, window_digest : str
         What the run is; a checkpoint of another one is refused.
+    topic : str, optional
+        Where the records come from, if not from a file.
     checkpoint_s : float
         Seconds between checkpoints, at least.
     clock : callable
@@ -99,11 +101,12 @@ class FileSink:
         config_digest: str,
         *,
         window_digest: str = "",
+        topic: str | None = None,
         checkpoint_s: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._run = Run(input_identity, config_digest, window_digest)
-        self._clock, self._distance = clock, checkpoint_s
+        self._topic, self._clock, self._distance = topic, clock, checkpoint_s
         self._files: dict[str, AppendFile] = {}
         self._states: Mapping[str, bytes] = {}
         self._position = 0
@@ -135,7 +138,7 @@ class FileSink:
         """
         self._append(SCORES, score_lines(outputs.scores))
         self._append(ALERTS, incident_lines(told.event for told in outputs.incidents))
-        self._append(DEAD_LETTERS, dead_letter_lines(outputs.dead))
+        self._append(DEAD_LETTERS, dead_letter_lines(outputs.dead, self._topic))
         self._states, self._position = held[0].records, held[0].position
         self._unsaved = True
         if self._clock() >= self._due:

@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 
 from stream_ad.transport.cells import NUMBERS, number_rows, one_number
 from stream_ad.transport.fields import Path, Rejected
+from stream_ad.transport.tables import LONGEST_NAME
 from stream_ad.windows.spec import NS, WindowSpec
+
+_NUMBER_TYPES = {int, float}
+_LONGEST_S = 1e12
 
 
 class WindowCells:
@@ -35,6 +39,16 @@ class WindowCells:
     def __init__(self, spec: WindowSpec) -> None:
         self._spec = spec
         self.shape = (spec.length, len(spec.names))
+
+    def is_plain(self, parts: dict[str, Any]) -> bool:
+        """Return whether the judge would accept the parts; it may also where this says no."""
+        period, names = parts.get("period_s"), parts.get("sensors")
+        if type(period) not in _NUMBER_TYPES or not 0 < period <= _LONGEST_S:  # type: ignore[operator]
+            return False
+        if type(names) is not list or not _are_names(names):
+            return False
+        mask = parts.get("mask")
+        return _is_table(parts.get("values")) and (mask is None or _is_table(mask))
 
     def skeleton(self, parts: dict[str, Any]) -> dict[str, Any]:
         """Return the parts that pydantic need not walk through, emptied if they are lists."""
@@ -88,6 +102,10 @@ class WindowCells:
             raise _misfit(f"sensors: none of the configured ones, {', '.join(wanted[:20])}")
         ordered[:, known] = numbers[:, [names.index(wanted[place]) for place in known]]
         return ordered
+
+
+def _are_names(names: list[Any]) -> bool:
+    return all(type(name) is str and 0 < len(name) <= LONGEST_NAME for name in names)
 
 
 def _is_table(part: object) -> bool:

@@ -74,6 +74,34 @@ def test_a_bad_argument_ends_with_code_2_and_its_name(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--out: give a file, or --kafka and --topic"),
+        (["--topic", "t", "--out", "a.csv"], "--topic and --speed: only with --kafka"),
+        (["--speed", "2", "--out", "a.csv"], "--topic and --speed: only with --kafka"),
+        (["--kafka", "h:1", "--topic", "t", "--out", "a.csv"], "--kafka: not beside --out"),
+        (["--kafka", "h:1", "--topic", "t", "--format", "csv"], "--kafka: not beside --out"),
+        (["--kafka", "h:1"], "--topic: give the topic's name"),
+        (["--kafka", "h:1", "--topic", "a/b"], "--topic: give the topic's name"),
+        (["--kafka", "h:1", "--topic", "t", "--speed", "0"], "argument --speed: '0'"),
+    ],
+)
+def test_a_stream_goes_to_a_file_or_to_a_topic(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert run("factory", *arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_without_the_client_a_topic_is_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "kafka", None)
+    assert run("factory", "--days", "0.1", "--faults", "0", "--kafka", "h:1", "--topic", "t") == 2
+    assert "--kafka needs kafka-python: pip install kafka-python" in capsys.readouterr().err
+
+
 def test_an_unknown_ending_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("factory", "--out", str(tmp_path / "a.xls")) == 2
     assert "give --format" in capsys.readouterr().err
@@ -112,4 +140,5 @@ def test_importing_the_simulators_imports_nothing_heavy() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     ).stdout.split()
     assert "numpy" in loaded
-    assert not {"torch", "pandas", "pyarrow", "scipy", "stream_ad", "pydantic"} & set(loaded)
+    heavy = {"torch", "pandas", "pyarrow", "scipy", "stream_ad", "pydantic", "kafka"}
+    assert not heavy & set(loaded)

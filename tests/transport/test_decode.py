@@ -313,3 +313,62 @@ def test_no_record_whatever_raises(form: str, data: st.DataObject) -> None:
     batch = decode(raw, data.draw(st.binary(max_size=20)), config=config)
     # a long record about another sensor is neither
     assert len(batch.records) + len(batch.dead) in ({1, 2} if form == "long" else {2})
+
+
+def around(
+    record: object, key: bytes | None, *headers: tuple[str, bytes], **fields: str
+) -> tuple[Batch, Decoder]:
+    """Decode a record with the key and headers of its message."""
+    config = config_of(("a", "b"), fields=fields)
+    decoder = Decoder(config.input, config.limits, spec_of(config))
+    envelopes = [(key, headers)]
+    return decoder.decode([(7, orjson.dumps(record))], None, envelopes), decoder
+
+
+def test_a_key_names_the_machine_and_a_header_the_time() -> None:
+    headers = ("ts", b"1"), ("ts", b"9000"), ("other", b"\xff")
+    fields = {"machine_id": "$key", "time": "$header.ts"}
+    batch, decoder = around({"values": {"a": 1}}, "ü".encode(), *headers, **fields)
+    assert decoder.needs_envelope
+    assert readings(batch).machine.tolist() == ["ü"]
+    assert readings(batch).time.tolist() == [9_000_000_000]  # of two headers the last
+
+
+@pytest.mark.parametrize(
+    ("key", "headers", "error_class", "message"),
+    [
+        (None, [("a.b", b"5")], "MissingField", "$key: the message has no such key"),
+        (b"m", [], "MissingField", "$header.a.b: the message has no such header"),
+        (b"\xff", [("a.b", b"5")], "InvalidField", "$key = b'\\xff': allowed is text in UTF-8"),
+        (b"m", [("a.b", b"\xff")], "InvalidField", "$header.a.b = b'\\xff': allowed is text"),
+        (b"", [("a.b", b"5")], "InvalidRecord", "$key = '': allowed is 1 to 249"),
+        (b"m", [("a.b", b"soon")], "InvalidTime", "$header.a.b = 'soon': allowed is RFC 3339"),
+    ],
+)
+def test_a_key_or_header_that_cannot_be_used_is_a_dead_letter_with_its_name(
+    key: bytes | None, headers: list[tuple[str, bytes]], error_class: str, message: str
+) -> None:
+    own = {**GOOD, "$key": "spoof", "$header": {"a": {"b": 5}}, "$header.a.b": 5}
+    fields = {"machine_id": "$key", "time": "$header.a.b"}
+    batch, _ = around(own, key, *headers, **fields)
+    (letter,) = batch.dead
+    assert (letter.offset, letter.error_class) == (7, error_class)
+    assert letter.error_message.startswith(message)
+
+
+def test_a_quality_code_in_a_header_may_be_absent() -> None:
+    config = config_of(("a", "b"), fields={"quality": "$header.q"}, good_quality=[192])
+    decoder = Decoder(config.input, config.limits, spec_of(config))
+    raw = orjson.dumps(GOOD)
+    good, bad = [("q", b"192")], [("q", b"0")]
+    batch = decoder.decode(enumerate([raw] * 3), None, [(None, h) for h in ([], good, bad)])
+    assert np.isnan(readings(batch).values).all(axis=1).tolist() == [False, False, True]
+
+
+def test_dead_letters_keep_as_much_as_asked() -> None:
+    decoder = Decoder(AB.input, AB.limits, spec_of(AB), keep=100_000)
+    raw = b"{" * 90_000
+    (letter,) = decoder.decode([(0, raw)]).dead
+    assert letter.value == raw
+    (letter,) = Decoder(AB.input, AB.limits, spec_of(AB)).decode([(0, raw)]).dead
+    assert letter.value == raw[:64_000]

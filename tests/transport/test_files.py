@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stream_ad.errors import InputError
+from stream_ad.errors import ConfigError, InputError
 from stream_ad.transport.counting import count_rows
 from stream_ad.transport.files import kind_of, open_source
 from tests.transport.recordings import (
@@ -194,3 +194,14 @@ def test_many_machines_share_one_text_each(tmp_path: Path) -> None:
     rows: list[Row] = [(f"m{n % 10_000}", f"{n}", (n, 0, 0)) for n in range(20_000)]
     machines = readings(read(write_csv(tmp_path / "a.csv", rows), config_of())).machine
     assert len(set(machines)) == 10_000
+
+
+@pytest.mark.parametrize("name", ["$key", "$header.ts"])
+@pytest.mark.parametrize("write", [write_csv, write_jsonl])
+def test_a_file_has_no_keys_and_headers(
+    tmp_path: Path, write: Callable[..., Path], name: str
+) -> None:
+    config = config_of(fields={"time": name})
+    path = write(tmp_path / ("a.csv" if write is write_csv else "a.jsonl"), ROWS)
+    with pytest.raises(ConfigError, match=r"input\.fields\.time = .*a file has no keys"):
+        open_source(path, config, spec_of(config))

@@ -228,7 +228,7 @@ def default_partition(machine: str, partitions: int) -> int:
     Examples
     --------
     >>> [default_partition(name, 3) for name in ("press-1", "press-2", "press-3")]
-    [0, 2, 1]
+    [1, 2, 0]
     """
     return int(murmur2(machine.encode()) & 0x7FFFFFFF) % partitions
 
