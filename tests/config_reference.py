@@ -73,6 +73,8 @@ def _type(part: dict[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in part["enum"])
     if "const" in part:
         return f"`{part['const']}`"
+    if part["type"] == ["array", "string"]:
+        return "list of text, or text with commas"
     if part["type"] == "array":
         items = part["items"]
         return f"list of {_type(items) if '$ref' not in items else 'names or sections'}"
