@@ -1,0 +1,50 @@
+"""Settings: one frozen tree, read from YAML and the environment, checked at start.
+
+Unknown keys are errors, units stand in the names, and a key whose feature does not exist
+yet is refused rather than ignored. Environment variables override the file:
+``STREAM_AD__WINDOWS__HOP=8`` sets ``windows.hop``.
+"""
+
+from stream_ad.config.input import CsvConfig, FieldsConfig, InputConfig, LimitsConfig
+from stream_ad.config.reading import LATER, load_config, parse_config, read_settings
+from stream_ad.config.scoring import (
+    AlarmConfig,
+    DetectorConfig,
+    RegistryConfig,
+    SensorConfig,
+    SeverityConfig,
+    TrainingConfig,
+    WindowsConfig,
+)
+from stream_ad.config.service import (
+    ClientConfig,
+    KafkaConfig,
+    MetricsConfig,
+    SecurityConfig,
+    TopicsConfig,
+)
+from stream_ad.config.tree import Config
+
+__all__ = [
+    "LATER",
+    "AlarmConfig",
+    "ClientConfig",
+    "Config",
+    "CsvConfig",
+    "DetectorConfig",
+    "FieldsConfig",
+    "InputConfig",
+    "KafkaConfig",
+    "LimitsConfig",
+    "MetricsConfig",
+    "RegistryConfig",
+    "SecurityConfig",
+    "SensorConfig",
+    "SeverityConfig",
+    "TopicsConfig",
+    "TrainingConfig",
+    "WindowsConfig",
+    "load_config",
+    "parse_config",
+    "read_settings",
+]

@@ -1,0 +1,239 @@
+"""From a YAML file and the environment to checked settings, or to a sentence about one key."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from stream_ad.config.scoring import SensorConfig
+from stream_ad.config.tree import Config
+from stream_ad.errors import ConfigError
+from stream_ad.redaction import HIDDEN, shown
+
+ENV_PREFIX = "STREAM_AD__"
+
+# Keys of the contract whose feature is not built yet; a dotted path, children included.
+LATER = (
+    "drift",
+    "groups",
+    "kafka.topics.labels",
+    "kafka.topics.models",
+    "windows.active_when",
+    "alarm.mute",
+    "registry.keep",
+    "training.every_s",
+    "training.every_windows",
+    "training.on_drift",
+    "training.lead_s",
+    "training.quarantine_s",
+    "training.gate",
+)
+
+LATER_VALUES = {
+    "detector.model": [
+        *("linear", "lis_ae", "linsep_lis_ae", "ncae", "deep_svdd", "deep_sad", "anorand")
+    ],
+    "detector.scorer": ["joined"],
+    "detector.index": ["hnsw"],
+}
+ABSENT = object()
+
+# Only from the environment, where their text is taken as it is, or from files of their own.
+SECRETS = ("kafka.security.password", "kafka.security.key_password")
+
+
+def load_config(path: Path | None, environ: Mapping[str, str] | None = None) -> Config:
+    """Read a YAML file, lay the environment over it and check everything.
+
+    Parameters
+    ----------
+    path : Path or None
+        The file; None means defaults and environment only.
+    environ : mapping of str, optional
+        Defaults to the process environment.
+
+    Returns
+    -------
+    Config
+
+    Raises
+    ------
+    ConfigError
+        Names the key, the value and what is allowed.
+
+    Examples
+    --------
+    >>> load_config(None, {"STREAM_AD__WINDOWS__HOP": "8"}).windows.hop
+    8
+    """
+    return parse_config(read_settings(path, environ))
+
+
+def read_settings(path: Path | None, environ: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return file and environment as one unchecked tree; see `load_config`."""
+    tree = {} if path is None else _read_yaml(path)
+    _refuse_secrets(tree)
+    for keys, value in _from_environment(os.environ if environ is None else environ):
+        _put(tree, keys, value)
+    return tree
+
+
+def parse_config(tree: dict[str, Any]) -> Config:
+    """Check a tree of settings that is already in memory.
+
+    Parameters
+    ----------
+    tree : dict
+        Sections as in the YAML file.
+
+    Returns
+    -------
+    Config
+
+    Raises
+    ------
+    ConfigError
+        Names the key, the value and what is allowed.
+
+    Examples
+    --------
+    >>> parse_config({"windows": {"hup": 1}})
+    Traceback (most recent call last):
+    ...
+    stream_ad.errors.ConfigError: windows.hup = 1: allowed is a known key (did you mean 'hop'?)
+    """
+    for key in LATER:
+        value = _get(tree, key.split("."))
+        if value is not ABSENT:
+            raise ConfigError(key, value, "nothing yet: this key is not available yet")
+    for key, values in LATER_VALUES.items():
+        value = _get(tree, key.split("."))
+        if value in values:
+            raise ConfigError(key, value, "another value: this one is not available yet")
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise _translate(error) from None
+
+
+def _refuse_secrets(tree: dict[str, Any]) -> None:
+    for key in SECRETS:
+        if _get(tree, key.split(".")) not in (ABSENT, None):
+            name = f"{ENV_PREFIX}{key.upper().replace('.', '__')}"
+            raise ConfigError(key, HIDDEN, f"nothing here: set {name}, or {key}_file to a file")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without its silence about keys that stand in a section twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        seen: set[str] = set()
+        for key in keys:
+            if key.value in seen:
+                problem = f"{key.value!r} stands there twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a safe one
+    except OSError as error:
+        raise ConfigError("--config", str(path), f"a readable file ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError("--config", str(path), f"a YAML file ({_where(error)})") from None
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigError("--config", str(path), "a YAML file of sections, such as windows:")
+    return tree
+
+
+def _where(error: yaml.YAMLError | UnicodeDecodeError) -> str:
+    # Not the error's own text: it quotes the line, and a secret may stand there.
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return "not even text in UTF-8"
+    mark = error.problem_mark
+    return f"{error.problem}, line {mark.line + 1}, column {mark.column + 1}"
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[list[str], Any]]:
+    # pydantic-settings passes over variables that fit no field; a misspelt one must not pass.
+    for name, text in sorted(environ.items()):
+        if name.startswith("STREAM_AD_") and not name.startswith(ENV_PREFIX) and "__" in name:
+            raise ConfigError(name, shown([name], text), f"a name such as {ENV_PREFIX}SECTION__KEY")
+        if name.startswith(ENV_PREFIX):
+            keys = name.removeprefix(ENV_PREFIX).lower().split("__")
+            yield keys, _value_of(name, text, secret=".".join(keys) in SECRETS)
+
+
+def _value_of(name: str, text: str, *, secret: bool) -> object:
+    if secret:
+        return text or None
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(name, shown([name], text), "a YAML value") from None
+
+
+def _put(tree: dict[str, Any], keys: list[str], value: object) -> None:
+    for depth, key in enumerate(keys[:-1]):
+        if tree.get(key) is None:
+            tree[key] = {}
+        branch = tree[key]
+        if not isinstance(branch, dict):
+            said = shown(keys[: depth + 1], branch)
+            raise ConfigError(".".join(keys[: depth + 1]), said, "a section with keys of its own")
+        tree = branch
+    tree[keys[-1]] = value
+
+
+def _get(tree: object, keys: list[str]) -> Any:
+    for key in keys:
+        if not isinstance(tree, dict) or key not in tree:
+            return ABSENT
+        tree = tree[key]
+    return tree
+
+
+_ALLOWED = {
+    "model_type": "a section with keys of its own",
+    "tuple_type": "a list",
+    "missing": "a value: this key has to be there",
+}
+
+
+def _translate(error: ValidationError) -> ConfigError:
+    problems = error.errors()
+    first = problems[0]
+    key = ".".join(str(part) for part in first["loc"]) or "config"
+    text = _ALLOWED.get(first["type"])
+    if text is None:
+        text = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if first["type"] in {"extra_forbidden", "invalid_key"}:
+        text = _known_keys(first["loc"])
+    if len(problems) > 1:
+        text += f" (and {len(problems) - 1} more problems in this config)"
+    return ConfigError(key, shown(first["loc"], first["input"]), text)
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> str:
+    model: Any = Config
+    for part in loc[:-1]:
+        if isinstance(part, str) and part in model.model_fields:
+            model = model.model_fields[part].annotation
+        elif isinstance(part, int):
+            model = SensorConfig  # the only list of sections
+    names = list(model.model_fields)
+    near = difflib.get_close_matches(str(loc[-1]), names, n=1)
+    if near:
+        return f"a known key (did you mean {near[0]!r}?)"
+    return f"a known key: {', '.join(names)}"

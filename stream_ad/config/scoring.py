@@ -1,0 +1,187 @@
+"""The path from windows to incidents, and what it learns from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from stream_ad.config.section import (
+    Count,
+    Finite,
+    NotNegative,
+    OpenShare,
+    Positive,
+    Seconds,
+    Section,
+    Share,
+)
+
+LONGEST_WINDOW_S = 1e9  # thirty years; times in ns have to fit into 64 bits
+
+
+class SensorConfig(Section):
+    """One sensor: name, unit, physical range and how long it may stand still or be silent."""
+
+    name: Annotated[str, Field(min_length=1)]
+    """As the records call it."""
+    unit: str | None = None
+    """For people; changes nothing."""
+    min: Finite | None = None
+    """Physically possible values lie at or above; others are masked and reported."""
+    max: Finite | None = None
+    """Physically possible values lie at or below; others are masked and reported."""
+    max_gap_s: Seconds | None = None
+    """Instead of `windows.max_gap_s`; `.inf` for sensors that report only changes."""
+    stuck_s: Positive | None = None
+    """Showing the same value for so long is a fault of the sensor; null: it may."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_is_sensor(cls, value: object) -> object:
+        if isinstance(value, str):
+            return {"name": value}
+        if value is not None and not isinstance(value, (dict, cls)):
+            raise ValueError("a name (in quotes where YAML sees no text) or a section with a name")
+        return value
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return handler(schema) | {"type": ["object", "string"], "minLength": 1}
+
+    @model_validator(mode="after")
+    def _range_is_one(self) -> Self:
+        if self.min is not None and self.max is not None and self.min >= self.max:
+            raise ValueError("min below max")
+        return self
+
+
+class WindowsConfig(Section):
+    """The event-time grid; ``length`` and ``hop`` count slots of ``period_s``."""
+
+    sensors: tuple[SensorConfig, ...] = ()
+    """Names, or sections with a name; the order is that of the columns."""
+    period_s: Annotated[float, Field(ge=1e-6, le=86_400 * 366)] | None = None
+    """Seconds of a slot: the time between two readings."""
+    length: Annotated[int, Field(ge=1, le=100_000)] = 64
+    """Slots of a window."""
+    hop: Count | None = None
+    """Slots between the starts of two windows; null: `length`."""
+    disorder_s: NotNegative = 0.0
+    """How much later than its successors a reading may arrive."""
+    max_missing: Share = 0.5
+    """Windows with a larger share of missing cells are not scored."""
+    max_gap_s: Seconds | None = None
+    """How long a value stands for the missing ones after it; null: two periods."""
+    idle_s: Positive | None = None
+    """`run` opens an incident of kind `silent` for a machine that sent nothing for so long; null:
+    none."""
+    max_jump_s: Positive | None = None
+    """A reading farther ahead waits for a second one; null: 1000 periods, at least an hour."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        names = [sensor.name for sensor in self.sensors]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"every sensor once; {', '.join(twice)} stands there twice")
+        if self.hop is not None and self.hop > self.length:
+            raise ValueError(f"hop at most length ({self.length}), so that no reading is skipped")
+        if self.period_s and self.period_s * self.length > LONGEST_WINDOW_S:
+            raise ValueError(f"length x period_s at most {LONGEST_WINDOW_S:g} s")
+        if self.max_jump_s and self.period_s and self.max_jump_s < 2 * self.period_s:
+            raise ValueError(f"max_jump_s at least two periods ({2 * self.period_s} s)")
+        return self
+
+
+class DetectorConfig(Section):
+    """The model, the scorer over its latents, and what both may cost."""
+
+    model: Literal["ae"] = "ae"
+    """What turns windows into latents and errors."""
+    scorer: Literal["error", "ares"] = "ares"
+    """What turns latents and errors into the raw score."""
+    network: Literal["dense", "tcn"] = "dense"
+    """Body of the model: fully connected, or temporal convolutions."""
+    k: Count = 10
+    """Neighbours that `ares` compares with; about 100 where the history is not clean."""
+    alpha: Annotated[Finite, Field(ge=0, le=1e9)] = 0.5
+    """Weight of the density in `ares`."""
+    latent_dim: Count | None = None
+    """Size of the latents; null follows from the window."""
+    index: Literal["auto", "exact"] = "auto"
+    """How neighbours are searched."""
+    bank_windows: Annotated[int, Field(ge=2)] = 10_000
+    """Most different normal windows kept for the search."""
+    epochs: Count = 100
+    """Most passes over the history."""
+    calibration_share: Annotated[float, Field(ge=0.05, le=0.8)] = 0.3
+    """Latest share of the history, held out to set the alarm line."""
+    device: str = "auto"
+    """`auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1`."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Of everything random."""
+
+
+class SeverityConfig(Section):
+    """Scores above which an incident counts as error or critical; the line itself is 1."""
+
+    error: Annotated[Finite, Field(gt=1)] = 2.0
+    """Score above which an incident is an error."""
+    critical: Annotated[Finite, Field(gt=1)] = 4.0
+    """Score above which it is critical."""
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        if self.critical <= self.error:
+            raise ValueError("critical above error")
+        return self
+
+
+class AlarmConfig(Section):
+    """The budget and the rule that turns alarms into incidents."""
+
+    budget_per_machine_day: Positive = 1.0
+    """Most false alarms per machine and day of scored time."""
+    m: Count = 2
+    """An incident opens at so many alarms"""
+    n: Count = 3
+    """among the windows that start within so many hops."""
+    close_after: Count = 3
+    """It closes after so many scored windows without an alarm."""
+    severity: SeverityConfig = SeverityConfig()
+    """Bounds of severity."""
+    min_severity: Literal["info", "warning", "error", "critical"] = "info"
+    """Incidents below are tracked and not told."""
+    max_extrapolation: Annotated[Finite, Field(ge=1)] = 10.0
+    """How far beyond the held-out windows the line may reach: its p-value is at least 1 / (this x
+    independent windows)."""
+
+    @model_validator(mode="after")
+    def _m_of_n(self) -> Self:
+        if self.m > self.n:
+            raise ValueError(f"m at most n ({self.n})")
+        return self
+
+
+class TrainingConfig(Section):
+    """What of a recording is history, and how much of it is used."""
+
+    min_windows: Annotated[int, Field(ge=10)] = 20
+    """Least windows of history."""
+    buffer_windows: Annotated[int, Field(ge=10)] = 50_000
+    """Most windows of history that are kept, the newest ones; at most 512 MiB of them."""
+    history_share: OpenShare = 0.5
+    """First share of the rows of a recording that is history, unless `--train-until` says
+    otherwise."""
+
+
+class RegistryConfig(Section):
+    """Where trained detectors lie: a folder; null means that a replay trains its own."""
+
+    uri: str | None = None
+    """Folder of trained detectors; null: a replay trains its own."""
