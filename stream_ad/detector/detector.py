@@ -17,7 +17,7 @@ from stream_ad.detector.bank import Bank
 from stream_ad.detector.calibration import Calibration
 from stream_ad.detector.card import describe, restore, stored
 from stream_ad.detector.explanation import NEIGHBOURS, Explanation, at_slot, farthest, shares
-from stream_ad.detector.forward import Passed, forward
+from stream_ad.detector.forward import forward
 from stream_ad.detector.index import ExactIndex
 from stream_ad.detector.inputs import as_windows
 from stream_ad.detector.learning import learn
@@ -240,8 +240,9 @@ class Detector:
         NotFitted
         """
         windows = self._checked(values)
-        passed = self._pass(windows)
-        scaler, _, scorer = self._fitted()
+        scaler, model, scorer = self._fitted()
+        passed = forward(model, scaler, windows)
+        _refuse_unless_finite(passed.error, windows, scaler)
         raw = scorer.score(passed.z, passed.error)
         _refuse_unless_finite(raw, windows, scaler)
         return Scores(raw, passed.error, passed.sensor_error)
@@ -272,10 +273,10 @@ class Detector:
         """
         values = self._checked(X)
         scaler, model, scorer = self._fitted()
-        passed = self._pass(values, rebuilt=True)
+        passed, blame, x_hat = occlude(model, scaler, values)
+        _refuse_unless_finite(passed.error, values, scaler)
         contributions = scorer.contributions(passed.z, passed.error)
         _refuse_unless_finite(contributions.sum(axis=1), values, scaler)
-        blame, x_hat = occlude(model, scaler, values, passed)
         slot, seen = farthest(scaler.scale(values), x_hat)
         window = scaler.expected(x_hat)
         distances, numbers = scorer.index.search(passed.z, NEIGHBOURS)
@@ -416,12 +417,6 @@ class Detector:
     def _checked(self, values: ArrayLike) -> NDArray[np.float32]:
         _, model, _ = self._fitted()
         return as_windows(values, "X", (model.length, model.sensors))
-
-    def _pass(self, values: NDArray[np.float32], *, rebuilt: bool = False) -> Passed:
-        scaler, model, _ = self._fitted()
-        passed = forward(model, scaler, values, rebuilt=rebuilt)
-        _refuse_unless_finite(passed.error, values, scaler)
-        return passed
 
 
 def _labels(y: ArrayLike, n: int) -> NDArray[np.int64]:

@@ -31,6 +31,11 @@ class Passed:
     sensor_error: NDArray[np.float64]
     x_hat: NDArray[np.float32] | None
 
+    def take(self, rows: NDArray[np.int64]) -> Passed:
+        """Return what was said about some of the windows."""
+        x_hat = None if self.x_hat is None else self.x_hat[rows]
+        return Passed(self.z[rows], self.error[rows], self.sensor_error[rows], x_hat)
+
 
 def forward(
     model: WindowModel, scaler: Scaler, values: NDArray[np.float32], *, rebuilt: bool = False

@@ -17,6 +17,9 @@ SPARE = 5  # candidates beyond k, so that rounding seldom leaves the order in do
 GROUP = 8  # points whose smallest distance is looked at first
 LARGE = 1e37  # squares up to here are finite in float32
 QUICK = 64  # torch is quick to select m of n where n >= 64 m, numpy elsewhere
+FEW = 256  # values of a row that numpy sorts sooner than it selects from them
+FREE = (1 << 29) - 1  # bits of a float64 that no float32 uses
+LARGEST = np.finfo(np.float32).max
 
 
 class Index(Protocol):
@@ -127,7 +130,8 @@ class ExactIndex:
     def _measure(self, q: Tensor, candidates: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Order candidates (B, m) by direct squared distance, then by number; keep k."""
         candidates = candidates.sort(dim=1).values
-        apart = self._points[candidates] - q.unsqueeze(1)  # (B, m, D)
+        points = self._points.index_select(0, candidates.flatten())
+        apart = points.view(*candidates.shape, -1) - q.unsqueeze(1)  # (B, m, D)
         squares, order = apart.square().sum(2).sort(dim=1, stable=True)
         return squares[:, :k], candidates.gather(1, order[:, :k])
 
@@ -152,6 +156,22 @@ def _smallest(values: Tensor, m: int) -> tuple[Tensor, Tensor]:
 
 def _select(values: Tensor, m: int) -> Tensor:
     """Return where the m smallest values of each row stand, in no order."""
-    if values.is_cpu and values.shape[1] < QUICK * m:
-        return torch.from_numpy(np.argpartition(values.numpy(), m - 1, axis=1)[:, :m])
-    return values.topk(m, largest=False, sorted=False).indices
+    columns = values.shape[1]
+    if not values.is_cpu or columns >= QUICK * m:
+        return values.topk(m, largest=False, sorted=False).indices
+    if columns <= FEW and values.dtype == torch.float32:
+        return _select_few(values, m)
+    return torch.from_numpy(np.argpartition(values.numpy(), m - 1, axis=1)[:, :m])
+
+
+def _select_few(values: Tensor, m: int) -> Tensor:
+    """Return the same for rows of few float32: each carries its place in bits it has spare.
+
+    One plain sort then moves both, and twice as fast as a selection that keeps account of
+    places. Infinite values have no bits to spare and become the largest finite ones.
+    """
+    carrying = np.clip(values.numpy(), -LARGEST, LARGEST).astype(np.float64)
+    bits = carrying.view(np.int64)
+    bits |= np.arange(values.shape[1])
+    carrying.sort(axis=1)
+    return torch.from_numpy(bits[:, :m] & FREE)

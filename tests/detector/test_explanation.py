@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from stream_ad.detector import Detector
+from stream_ad.detector.blocks import BLOCK
 from stream_ad.detector.explanation import farthest, shares
 from tests.detector.streams import quick, waves
 
@@ -94,6 +95,33 @@ def test_a_sensor_far_out_is_named_and_expected_where_the_others_say(
     np.testing.assert_array_equal(e.share.argmax(axis=1), sensor)
     apart = np.abs(e.expected_window - true).mean(axis=(0, 1))
     assert (apart < 0.75 * np.abs(true - true.mean((0, 1))).mean(axis=(0, 1))).all()
+
+
+def test_reasons_are_the_same_bits_whether_or_not_all_trials_fit_one_block(
+    detector: Detector,
+) -> None:
+    """Few windows are passed along with their trials in one block, many in two rounds."""
+    x = waves(250)[-100:]  # 3 sensors: 64 windows are the most that one block holds
+    x[::2, :, 1] += 6
+    x[::3, :5, 2] = NAN
+    many = detector.explain(x)
+    for rows in (slice(0, 1), slice(3, 67), slice(30, 95)):
+        few = detector.explain(x[rows])
+        for name in ("share", "expected", "expected_window", "evidence", "neighbour_distance"):
+            np.testing.assert_array_equal(getattr(few, name), getattr(many, name)[rows])
+
+
+def test_few_windows_cost_one_block_of_the_model(detector: Detector) -> None:
+    model, calls = detector._fitted()[1], []
+    hook = model.register_forward_pre_hook(lambda _, x: calls.append(len(x[0])))
+    try:
+        detector.explain(waves(250)[-64:])
+        assert calls == [BLOCK]
+        calls.clear()
+        detector.explain(waves(250)[-65:])
+        assert calls == [BLOCK, BLOCK]
+    finally:
+        hook.remove()
 
 
 def test_an_ordinary_window_shares_its_own_residuals(detector: Detector) -> None:

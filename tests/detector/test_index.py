@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from sklearn.neighbors import NearestNeighbors
 
-from stream_ad.detector.index import GROUP, ExactIndex
+from stream_ad.detector.index import GROUP, ExactIndex, _select
 
 
 def brute(points: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -104,3 +105,21 @@ def test_more_neighbours_than_points_gives_all_points() -> None:
 def test_no_queries_give_no_rows() -> None:
     distances, numbers = ExactIndex(np.ones((4, 2))).search(np.empty((0, 2)), 3)
     assert distances.shape == numbers.shape == (0, 3)
+
+
+@given(
+    hnp.arrays(
+        np.float32,
+        st.tuples(st.integers(1, 4), st.integers(8, 256)),
+        elements=st.floats(width=32, allow_nan=False),
+    ),
+    st.integers(1, 8),
+)
+@example(np.array([[np.inf, -1, -0.0, 0.0, 1e-45, -1e-45, 3e38, -3e38]], np.float32), 3)
+@example(np.full((1, 8), np.inf, np.float32), 8)
+def test_the_smallest_of_few_are_selected_whatever_their_signs(values: np.ndarray, m: int) -> None:
+    places = _select(torch.from_numpy(values), m).numpy()
+    assert all(len(set(row)) == m for row in places.tolist())
+    finite = np.nan_to_num(values)  # an infinite one counts as the largest that is finite
+    picked = np.sort(np.take_along_axis(finite, places, axis=1), axis=1)
+    np.testing.assert_array_equal(picked, np.sort(finite, axis=1)[:, :m])
