@@ -10,6 +10,10 @@ from stream_ad.errors import StreamAdError
 INTERRUPTED = 130
 
 
+class Interrupted(Exception):
+    """The keyboard's interrupt, and what can be done now."""
+
+
 def main() -> None:
     """Run the command; what goes wrong is one sentence and exit code 2, never a traceback."""
     from stream_ad.cli.app import app
@@ -18,9 +22,11 @@ def main() -> None:
         app()
     except StreamAdError as error:
         _stop(f"error: {error}", 2, error)
+    except Interrupted as stop:
+        _stop(f"interrupted; {stop}", INTERRUPTED)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # Typer has made that of the keyboard's interrupt
-            _stop("interrupted; the same command goes on from its last checkpoint", INTERRUPTED)
+            _stop("interrupted", INTERRUPTED)
         raise
     except MemoryError:
         _stop("error: not enough memory", 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -43,4 +44,7 @@ def init(
         raise OutputError(f"{config}: cannot be written ({error.strerror})") from error
     for note in found.notes:
         typer.echo(f"note: {note}")
-    typer.echo(f"wrote {config}; next: stream-ad replay {file} --config {config} --out results")
+    command = ["stream-ad", "replay", str(file), "--config", str(config), "--out", "results"]
+    if label_column is not None:  # a config has no key for it
+        command += ["--label-column", label_column]
+    typer.echo(f"wrote {config}; next: {shlex.join(command)}")

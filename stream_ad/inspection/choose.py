@@ -16,6 +16,7 @@ from stream_ad.inspection.grid import (
     find_length,
     find_period,
     long_gaps,
+    per_hour,
     sensor_gaps,
 )
 from stream_ad.inspection.names import listed
@@ -53,7 +54,7 @@ def choose_windows(
             f" value stands for up to {spoken(period.max_gap_s)}"
         )
     history = _history_rows(sample, rows, period)
-    length, hop = find_length(history)
+    length, hop = find_length(history, period.seconds)
     disorder_s, disorder_why = _disorder(path, rows, period, length, notes)
     usual = period.max_gap_s or 2 * period.seconds
     gaps, rare = _gaps(roles, rows, sensors, usual)
@@ -69,8 +70,7 @@ def choose_windows(
         "windows.period_s": period.why,
         "windows.length": f"slots, so {spoken(length * period.seconds)}: 16 for less than 2,000"
         f" readings of history per machine, 32 for less than 20,000, else 64; here {history:,.0f}",
-        "windows.hop": f"a quarter of length, {spoken(hop * period.seconds)}; shorter finds"
-        " earlier, costs more",
+        "windows.hop": _hop_why(length, hop, period.seconds),
         "windows.disorder_s": disorder_why,
         "windows.max_gap_s": "99 % of the steps are shorter",
     }
@@ -83,6 +83,12 @@ def choose_windows(
         max_gap_s=period.max_gap_s,
     )
     return Section(windows, why, notes)
+
+
+def _hop_why(length: int, hop: int, period_s: float) -> str:
+    about = "a quarter" if 4 * hop == length else "about a quarter"
+    hour = ", a part of the hour" if per_hour(hop, period_s) else ""
+    return f"{about} of length, {spoken(hop * period_s)}{hour}; shorter finds earlier, costs more"
 
 
 def _history_rows(sample: Sample, rows: Rows, period: Period) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,11 +81,18 @@ def _others(found: list[tuple[tuple[int, int], str]], chosen: str) -> list[str]:
     return [name for order, name in found if name != chosen and order[0] < _COUNTING]
 
 
-def asked_column(path: Path, columns: Mapping[str, Column], name: str, option: str) -> Column:
-    """Return the column that an option names, or raise InputError with the near ones."""
+def asked_column(
+    path: Path,
+    columns: Mapping[str, Column],
+    name: str,
+    option: str,
+    taken: Collection[str | None] = (),
+) -> Column:
+    """Return the column that an option names, or raise InputError with a near one not taken."""
     if name in columns:
         return columns[name]
-    near = difflib.get_close_matches(name, columns, n=1)
+    free = [column for column in columns if column not in taken]
+    near = difflib.get_close_matches(name, free, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"the file has {listed(columns, 20)}"
     raise InputError(f"{path}: {option} {name!r}: no such column; {hint}")
 

@@ -128,6 +128,28 @@ def _medians(steps: NDArray[np.float64], of: Ints) -> tuple[Ints, NDArray[np.flo
     return codes, steps[order][start + (count - 1) // 2]
 
 
+def far_ahead(rows: Rows, period_s: float) -> NDArray[np.bool_]:
+    """Return which rows lie so far ahead of all others of their machine that no replay uses them.
+
+    Examples
+    --------
+    >>> time = np.array([0, 60, 4_070_908_800, 120, 180]) * NS
+    >>> zeros = np.zeros(5, np.int64)
+    >>> far_ahead(Rows(time, zeros, zeros), 60)
+    array([False, False,  True, False, False])
+    """
+    order = np.argsort(rows.group, kind="stable")
+    time, group = rows.time[order], rows.group[order]
+    jump = _jump(period_s)
+    apart = (np.diff(group) == 0) & (np.abs(np.diff(time)) > jump)
+    ahead = np.zeros(len(time), np.bool_)
+    for one in np.unique(group[1:][apart]):
+        mine = order[group == one]
+        used = _used(rows.time[mine], jump)
+        ahead[mine] = rows.time[mine] > (used.max() if len(used) else NEVER)
+    return ahead
+
+
 def find_disorder(rows: Rows, period_s: float) -> tuple[float, float]:
     """Return how late readings come, in s, and the share of steps that go back.
 
@@ -148,16 +170,25 @@ def find_disorder(rows: Rows, period_s: float) -> tuple[float, float]:
     back = same & (steps < 0)
     if not back.any():
         return 0.0, 0.0
-    jump = round(max(1000 * period_s, 3600.0) * NS)
+    jump = _jump(period_s)
     late = [_late(time[group == g], jump) for g in np.unique(group[1:][back])]
     behind = np.concatenate((*late, np.zeros(len(time) - sum(map(len, late)))))
     quantile = float(np.quantile(behind, 0.999, method="higher")) / NS
     return quantile, float(back.sum() / same.sum())
 
 
-def _late(time: Ints, jump: int) -> Ints:
+def _jump(period_s: float) -> int:
+    """Return from how far ahead on a reading waits for another one, as `WindowSpec` does."""
+    return round(max(1000 * period_s, 3600.0) * NS)
+
+
+def _used(time: Ints, jump: int) -> Ints:
     admitted = Gate(NEVER, jump).admit(time, np.zeros((len(time), 1), np.float32))
-    used = np.concatenate([*admitted.time, np.empty(0, np.int64)])
+    return np.concatenate([*admitted.time, np.empty(0, np.int64)])
+
+
+def _late(time: Ints, jump: int) -> Ints:
+    used = _used(time, jump)
     lag: Ints = np.maximum.accumulate(used) - used
     return lag
 
@@ -221,17 +252,39 @@ def _gap(time: Ints, group: Ints) -> float | None:
     return float(np.quantile(steps, 0.95)) / NS if len(steps) >= 5 else None
 
 
-def find_length(history_rows: float) -> tuple[int, int]:
+def find_length(history_rows: float, period_s: float) -> tuple[int, int]:
     """Return length and hop in slots for so many readings of history per machine.
 
     A long window sees more context but needs more history: 16 slots below 2,000 readings, 32
-    below 20,000, 64 above. The hop is a quarter: a shorter one finds a fault earlier and costs
-    proportionally more work and more false alarms per day to spend the budget on.
+    below 20,000, 64 above. The hop is about a quarter: a shorter one finds a fault earlier and
+    costs proportionally more work and more false alarms per day to spend the budget on. Where
+    a number of slots within a quarter of that divides the hour, it is taken: windows then keep
+    their place in shifts and days, also when clocks change.
+
+    Parameters
+    ----------
+    history_rows : float
+    period_s : float
+        Length of a slot.
 
     Examples
     --------
-    >>> find_length(500), find_length(2_000), find_length(1e6)
-    ((16, 4), (32, 8), (64, 16))
+    >>> find_length(500, 60), find_length(2_000, 60), find_length(1e6, 60), find_length(2_000, 61)
+    ((16, 4), (32, 10), (64, 15), (32, 8))
     """
     length = 16 if history_rows < 2_000 else 32 if history_rows < 20_000 else 64
-    return length, length // 4
+    quarter = length // 4
+    near = [n for n in range(-(-3 * quarter // 4), 5 * quarter // 4 + 1) if per_hour(n, period_s)]
+    return length, min(near, key=lambda hop: abs(np.log(hop / quarter)), default=quarter)
+
+
+def per_hour(slots: int, period_s: float) -> bool:
+    """Say whether a whole number of so many slots makes an hour.
+
+    Examples
+    --------
+    >>> per_hour(15, 60), per_hour(16, 60), per_hour(8, 0.1), per_hour(2, 3600)
+    (True, False, True, False)
+    """
+    span = slots * round(period_s * NS)
+    return 3600 * NS % span == 0

@@ -13,7 +13,7 @@ from stream_ad.errors import InputError
 from stream_ad.inspection.choose import choose_windows
 from stream_ad.inspection.csv_sample import sample_csv
 from stream_ad.inspection.describe import describe_input, describe_limits
-from stream_ad.inspection.grid import Rows, find_period
+from stream_ad.inspection.grid import Rows, far_ahead, find_period
 from stream_ad.inspection.json_sample import sample_json
 from stream_ad.inspection.names import listed
 from stream_ad.inspection.parquet_sample import sample_parquet
@@ -95,6 +95,7 @@ def inspect(
 
 def _inspect(path: Path, sample: Sample, roles: Roles, asked: Asked) -> Inspection:
     rows, used = _rows(roles, sample)
+    rows, used, far = _without_far(rows, used)
     if roles.long is None:
         group = sample.block * (len(used) + 1) + roles.machine_codes()
         sensors = reading_sensors(sample, roles.rest, group)
@@ -121,6 +122,7 @@ def _inspect(path: Path, sample: Sample, roles: Roles, asked: Asked) -> Inspecti
         notes=[
             *sample.notes,
             *roles.notes,
+            *far,
             *_label_notes(roles.labels),
             *settings.notes,
             *sensors.notes,
@@ -146,6 +148,26 @@ def _rows(roles: Roles, sample: Sample) -> tuple[Rows, NDArray[np.bool_]]:
         used &= (codes >= 0) & np.isfinite(value.numbers)
         sensor = codes[used]
     return Rows(roles.spelling.time[used], machine[used], sample.block[used], sensor), used
+
+
+def _without_far(rows: Rows, used: NDArray[np.bool_]) -> tuple[Rows, NDArray[np.bool_], list[str]]:
+    """Leave out rows from another century, and say so."""
+    period = find_period(rows)
+    ahead = np.zeros(len(rows.time), bool) if period is None else far_ahead(rows, period.seconds)
+    if not ahead.any():
+        return rows, used, []
+    first, count = rfc3339(int(rows.time[ahead].min())), int(ahead.sum())
+    which = "1 row lies" if count == 1 else f"{count:,} rows lie"
+    used = used.copy()
+    used[np.flatnonzero(used)[ahead]] = False
+    kept = ~ahead
+    rows = Rows(
+        rows.time[kept],
+        rows.machine[kept],
+        rows.block[kept],
+        None if rows.sensor is None else rows.sensor[kept],
+    )
+    return rows, used, [f"{which} far ahead of all others, such as {first}: counted, not used"]
 
 
 def _summary(sample: Sample, rows: Rows, sensors: Sensors) -> str:

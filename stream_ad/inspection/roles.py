@@ -68,13 +68,15 @@ def find_roles(path: Path, sample: Sample, asked: Asked) -> Roles:
     }
     labels = label_columns(path, columns, asked)
     rest = {name: column for name, column in columns.items() if name not in labels}
-    time, spelling, others = find_time(path, rest, asked.time_column, asked.time_zone)
+    unasked = _without(rest, asked.machine_column)
+    time, spelling, others = find_time(path, unasked, asked.time_column, asked.time_zone)
     notes = [spelling.doubt] if spelling.doubt else []
     if others:
         notes.append(f"times too, but not used: {listed(others)}")
     rest = _without(rest, time.name, *others)
     own = asked.machine_column
-    machine = None if own is None else asked_column(path, columns, own, "--machine-column")
+    taken = (time.name, *labels)
+    machine = None if own is None else asked_column(path, columns, own, "--machine-column", taken)
     rest = _without(rest, own)
     long = find_long(rest, spelling.time)
     rest = _without(rest, *(column.name for column in long or ()))
@@ -99,7 +101,7 @@ def label_columns(path: Path, columns: dict[str, Column], asked: Asked) -> list[
     taken = {asked.time_column, asked.machine_column}
     found = [name for name in find_labels(columns) if name not in taken]
     if asked.label_column is not None:
-        own = asked_column(path, columns, asked.label_column, "--label-column").name
+        own = asked_column(path, columns, asked.label_column, "--label-column", taken).name
         return [own, *(name for name in found if name != own)]
     return found
 

@@ -50,7 +50,7 @@ def inspect_windows(path: Path, sample: Sample, asked: Asked) -> Inspection:
     if asked.machine_column is None:
         machine, why = find_machine(others, spelling.time, by_structure=False)
     else:
-        machine = asked_column(path, columns, asked.machine_column, "--machine-column")
+        machine = asked_column(path, columns, asked.machine_column, "--machine-column", marks)
         why = "as asked"
     period = _common(record.get("period_s") for record in sample.records)
     if not isinstance(period, int | float) or isinstance(period, bool) or period <= 0:

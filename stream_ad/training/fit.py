@@ -49,7 +49,10 @@ def cut_of(train_until: str, config: Config) -> tuple[int | None, int | None]:
         plain = InputConfig(time_zone=config.input.time_zone)
         time = TimeReader(plain).one(train_until, Counter())
     if time == NAT:
-        allowed = "a number of rows, or a time as the input writes it or in RFC 3339"
+        allowed = (
+            "a number of rows, or a time as the input writes it or in RFC 3339 (a share of the "
+            "records is training.history_share in the config)"
+        )
         raise ConfigError("--train-until", train_until, allowed)
     return None, time
 
@@ -83,12 +86,28 @@ def learn_from(
             allowed = f"a number of rows, at most the {source.rows():,} of the input, or a time"
             raise ConfigError("--train-until", train_until, allowed)
     progress.stage("reading the history", source.rows())
-    history = collect_history(source, config, spec, rows=rows, time=time, progress=progress.at)
+    try:
+        history = collect_history(source, config, spec, rows=rows, time=time, progress=progress.at)
+    except NotEnoughHistory as error:
+        if train_until is None or not _like_a_share(train_until):
+            raise
+        raise NotEnoughHistory(
+            f"{error}; --train-until {train_until} is a time: for a share of the records set "
+            "training.history_share in the config"
+        ) from error
     progress.note(f"history: {len(history.windows):,} windows until {rfc3339(history.until)}")
     detector = train(history, config, spec, progress)
     if deaf := sensors_without_history(detector, spec):
         progress.note(f"no value in the history, so not watched: {', '.join(deaf)}")
     return detector, history
+
+
+def _like_a_share(text: str) -> bool:
+    """Say whether a time could be meant as a share; near the epoch it may well be a time."""
+    try:
+        return 0 < float(text) < 1
+    except ValueError:
+        return False
 
 
 def sensors_without_history(judge: Judge, spec: WindowSpec) -> list[str]:

@@ -24,6 +24,10 @@ def writing(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except (FileExistsError, NotADirectoryError) as error:
+        raise OutputError(
+            f"{error.filename or path}: a file stands where a folder is wanted; name another folder"
+        ) from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import shlex
 import subprocess
 import sys
 import warnings
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import jsonschema
 import orjson
@@ -51,6 +53,57 @@ def test_init_overwrites_nothing_unless_told(plant: Plant, tmp_path: Path) -> No
     good("init", plant.recording, "-c", config, "--force")
     good("config", "check", config)
     assert "cannot be written" in refused("init", plant.recording, "-c", tmp_path / "no" / "c.yaml")
+
+
+def test_the_next_command_that_init_names_works_as_it_stands(tmp_path: Path) -> None:
+    folder = tmp_path / "my plant"
+    folder.mkdir()
+    recording, config = labelled(folder), folder / "c.yaml"
+    said = good("init", recording, "-c", config, "--label-column", "fault").out
+    program, *arguments = shlex.split(said.splitlines()[-1].partition("; next: ")[2])
+    assert program == "stream-ad"
+    arguments[arguments.index("results")] = str(tmp_path / "out")
+    good(*arguments)
+    assert metrics(tmp_path / "out")["ranking"]["auc_roc"] is not None
+
+
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_a_file_named_as_the_folder_is_said_to_be_one(
+    plant: Plant, tmp_path: Path, below: str
+) -> None:
+    taken = tmp_path / "scores.csv"
+    taken.write_text("mine")
+    said = refused("replay", plant.recording, "-o", taken / below)
+    assert "a file stands where a folder is wanted; name another folder" in said
+    assert "free space" not in said
+    assert taken.read_text() == "mine"
+
+
+def test_interrupted_before_its_first_checkpoint_it_promises_nothing(
+    plant: Plant, tmp_path: Path
+) -> None:
+    with mock.patch("stream_ad.training.fit.train", side_effect=KeyboardInterrupt):
+        answer = run("replay", plant.recording, "-o", tmp_path / "out")
+    assert answer.code == 130
+    last = answer.err.strip().splitlines()[-1]
+    assert last == "interrupted; it had no checkpoint yet: the same command starts anew"
+
+
+def test_an_interrupted_command_without_checkpoints_says_no_more(tmp_path: Path) -> None:
+    with mock.patch("stream_ad.inspection.inspect", side_effect=KeyboardInterrupt):
+        answer = run("init", tmp_path / "a.csv")
+    assert (answer.code, answer.err.strip().splitlines()[-1]) == (130, "interrupted")
+
+
+def test_a_share_as_the_end_of_history_is_told_where_shares_go(
+    plant: Plant, tmp_path: Path
+) -> None:
+    for given in ("0.66", "66%"):
+        said = refused("replay", plant.recording, "-o", tmp_path / "out", "--train-until", given)
+        assert f"{given}" in said
+        assert "training.history_share" in said.rpartition("--train-until")[2]
+    said = refused("replay", plant.recording, "-o", tmp_path / "out", "--train-until", "1.5")
+    assert "a share" not in said
 
 
 def test_replay_without_a_config_says_what_it_guessed_and_keeps_it(

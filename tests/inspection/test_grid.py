@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stream_ad.config import WindowsConfig
 from stream_ad.errors import InputError
 from stream_ad.inspection import Inspection, inspect
-from stream_ad.inspection.grid import Rows, find_disorder, find_length, find_period
+from stream_ad.inspection.grid import Rows, far_ahead, find_disorder, find_length, find_period
 from stream_ad.inspection.nice import SENSIBLE, coarser, number, rounded
 from tests.inspection.files import START, csv, iso, parquet, temp, times
 
@@ -109,6 +109,28 @@ def test_a_reading_from_2099_is_no_disorder(tmp_path: Path) -> None:
     stamps[150] = "2099-01-01T00:00:00Z"
     found = inspect(csv(tmp_path / "a.csv", ["time", "x"], [stamps, temp(300)]))
     assert found.config().windows.disorder_s == 0
+    assert says(found, "1 row lies far ahead of all others, such as 2099-01-01T00:00:00Z")
+    assert not says(found, "late")
+    assert found.summary.endswith(f"to {iso(300)[-1]}")
+
+
+@pytest.mark.parametrize("place", [0, 7, 29])
+def test_rows_of_another_century_are_told_from_a_long_gap(place: int) -> None:
+    stamps = [60.0 * n + 9e6 * (n >= 15) for n in range(30)]  # the machine stood for months
+    assert not far_ahead(rows(stamps), 60.0).any()
+    stamps[place] = 4e9
+    ahead = far_ahead(rows(stamps), 60.0)
+    assert np.flatnonzero(ahead).tolist() == [place]
+
+
+def test_a_row_far_ahead_in_the_long_shape_is_left_out(tmp_path: Path) -> None:
+    stamps = [t for t in iso(200) for _ in "ab"]
+    stamps[101] = "2099-01-01T00:00:00Z"
+    columns = [stamps, [*"ab"] * 200, temp(400)]
+    found = inspect(csv(tmp_path / "a.csv", ["time", "sensor", "value"], columns))
+    assert found.config().input.format == "long"
+    assert says(found, "1 row lies far ahead")
+    assert "2099" not in found.summary
 
 
 def test_disorder_beyond_ten_windows_is_cut_and_noted(tmp_path: Path) -> None:
@@ -132,8 +154,39 @@ def test_a_sensor_that_reports_less_often_gets_a_gap_of_its_own(tmp_path: Path) 
 
 
 def test_length_and_hop_follow_the_history() -> None:
-    lengths = [find_length(rows) for rows in (10, 1_999, 2_000, 19_999, 20_000)]
+    # a period of 1 s: 4, 8 and 16 slots divide the 3,600 of an hour
+    lengths = [find_length(rows, 1.0) for rows in (10, 1_999, 2_000, 19_999, 20_000)]
     assert lengths == [(16, 4), (16, 4), (32, 8), (32, 8), (64, 16)]
+
+
+@pytest.mark.parametrize(
+    ("period_s", "hops"),
+    [
+        (60.0, [4, 10, 15]),  # 60 slots an hour: neither 8 nor 16 divide them
+        (10.0, [4, 8, 15]),  # 360 = 45 * 8 = 24 * 15
+        (300.0, [4, 6, 12]),  # 12
+        (0.1, [4, 8, 16]),
+        (1800.0, [4, 8, 16]),  # 2: nothing near divides it, so a quarter stays
+        (61.7, [4, 8, 16]),  # no whole number of slots makes an hour
+        (7.0, [4, 8, 16]),
+    ],
+)
+def test_hop_divides_the_hour_where_one_near_a_quarter_does(
+    period_s: float, hops: list[int]
+) -> None:
+    assert [find_length(rows, period_s)[1] for rows in (10, 2_000, 20_000)] == hops
+
+
+@given(st.sampled_from([10.0, 2_000, 20_000]), st.floats(0.001, 90_000))
+def test_hop_stays_near_a_quarter_and_windows_keep_their_place_in_the_hour(
+    rows: float, period_s: float
+) -> None:
+    length, hop = find_length(rows, period_s)
+    assert 3 * length <= 16 * hop <= 5 * length
+    span = round(period_s * NS)
+    if any(3600 * NS % (n * span) == 0 for n in range(3 * length // 16, 5 * length // 16 + 1)):
+        # so the same windows begin after the full hour every hour
+        assert 3600 * NS % (hop * span) == 0
 
 
 def test_history_counts_readings_of_one_machine(tmp_path: Path) -> None:

@@ -156,6 +156,14 @@ def test_the_asked_time_column_is_taken(tmp_path: Path) -> None:
     assert [sensor.name for sensor in config.windows.sensors] == ["temp"]
     with pytest.raises(InputError, match=r"'tim'.*did you mean 'time'"):
         inspect(path, time_column="tim")
+    with pytest.raises(InputError, match=r"'tim'.*the file has `received_ms`, `temp`"):
+        inspect(path, time_column="tim", machine_column="time")  # not what is already taken
+    with pytest.raises(InputError, match=r"'tim'.*the file has `received_ms`"):
+        inspect(path, machine_column="tim")
+    with pytest.raises(InputError, match=r"'tim'.*the file has `received_ms`"):
+        inspect(path, time_column="time", label_column="tim")
+    with pytest.raises(InputError, match=r"'tmp'.*did you mean 'temp'"):
+        inspect(path, label_column="tmp")
     with pytest.raises(InputError, match=r"temp.*does not read as times"):
         inspect(csv(tmp_path / "b.csv", ["temp", "x"], [["warm"] * N, temp(N)]), time_column="temp")
 
