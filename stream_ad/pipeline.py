@@ -112,6 +112,12 @@ class Pipeline:
         """Forget the machines of a partition that somebody else goes on with."""
         self.partitions.pop(partition, None)
 
+    def settle(self) -> None:
+        """Forget what the last batches touched: it is committed, or begun anew."""
+        self.counted = Counter()
+        for machines in self.partitions.values():
+            machines.touched = {}
+
     def states(self) -> Iterator[MachineState]:
         """Yield the states of the machines of all partitions."""
         for machines in self.partitions.values():
@@ -158,9 +164,7 @@ class Pipeline:
         """Return the windows that the batches closed, and the states of their machines."""
         parts = [Windows.empty(self.spec.length, len(self.spec.sensors))]
         states: list[MachineState] = []
-        self.counted = Counter()
-        for held in self.partitions.values():
-            held.touched = {}
+        self.settle()
         for batch in batches:
             known = self.partitions.get(batch.partition)
             machines = self.take_over(batch.partition, {}) if known is None else known

@@ -124,11 +124,13 @@ class Worker:
             began = time.monotonic()
             polled = self._group.poll()
             try:
-                self._follow(polled)
-                self._score(polled, time.monotonic())
+                self._holdings.release(polled.gone)
+                if polled.stable:
+                    self._follow(polled)
+                    self._score(polled, time.monotonic())
+                self._tell_health(began, polled)
             except Undelivered as error:
                 self._start_over(error)
-            self._tell_health(began, polled)
 
     def close(self) -> None:
         """Leave in order: what is committed is all there is."""
@@ -137,10 +139,10 @@ class Worker:
         self._states.close()
 
     def _follow(self, polled: Polled) -> None:
-        """Let go and take over what the group, or a failure, asks for."""
+        """Take over what the group, or a failure, asks for."""
         again = self._again & self._group.held
+        self._holdings.release(again)
         self._again = set()
-        self._holdings.release(polled.gone | again)
         new = polled.new | again
         self._holdings.find_again({p: o for p, o in polled.lost.items() if p not in new})
         if polled.gone or new:
@@ -154,6 +156,7 @@ class Worker:
         self._again = set()
         if self._pipeline_changed():
             self._commit(Outputs([], told, []), polled)
+            self._pipeline.settle()
         self._shell.metrics.rebalanced(len(self._group.held))
         self._shell.metrics.incidents_open(self._holdings.open_incidents())
 
@@ -170,6 +173,7 @@ class Worker:
         if records < FEW:
             self._pace = came + self._config.kafka.batch_s
         self._tell(batches, polled, records)
+        self._pipeline.settle()
 
     def _pipeline_changed(self) -> bool:
         """Return whether states have to be saved though no record came: by clock or reset."""
@@ -256,6 +260,5 @@ class Worker:
         held = self._group.held
         lags = [self._group.lag(partition) or 0 for partition in held - self._again]
         self._shell.health.lag(sum(lags))
-        stable = polled.membership.generation_id >= 0
-        self._shell.health.ready(len(held), model=True, stable=stable)
+        self._shell.health.ready(len(held), model=True, stable=polled.stable)
         self._shell.metrics.machines(sum(1 for _ in self._pipeline.states()))

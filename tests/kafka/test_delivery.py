@@ -5,109 +5,31 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
 import pytest
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError, NoOffsetForPartitionError
-from kafka.structs import OffsetAndMetadata
+from kafka import KafkaConsumer, KafkaProducer
+from kafka.errors import KafkaError
 
-from stream_ad.config import KafkaConfig, TopicsConfig
 from stream_ad.errors import BrokerError
 from stream_ad.transport.base import DeadLetter, Outputs, Touched
-from stream_ad.transport.kafka import clients
 from stream_ad.transport.kafka.delivery import ExactlyOnce, TooLarge, Undelivered
 from stream_ad.transport.kafka.ledger import Mark
 from stream_ad.transport.kafka.outgoing import Message
 from stream_ad.transport.kafka.sink import KafkaSink
 from tests.kafka.clients import committed
 from tests.kafka.fixtures import CreateTopic
+from tests.kafka.place import Place, placed
 
-FLUSH_S = 5.0
-
-
-@dataclass
-class Place:
-    """Topics and a group of a test's own, and clients that are closed at its end."""
-
-    config: KafkaConfig
-    producers: list[KafkaProducer] = field(default_factory=list)
-    consumers: list[KafkaConsumer] = field(default_factory=list)
-
-    @property
-    def input(self) -> TopicPartition:
-        return TopicPartition(str(self.config.topics.input), 0)
-
-    @property
-    def out(self) -> str:
-        return self.config.topics.alerts
-
-    def producer(self) -> KafkaProducer:
-        self.producers.append(clients.transactional_producer(self.config, 0))
-        return self.producers[-1]
-
-    def exactly_once(self) -> ExactlyOnce:
-        return ExactlyOnce(self.producer, FLUSH_S)
-
-    def member(self, slot: int = 0) -> KafkaConsumer:
-        """Return a member that holds the input."""
-        consumer = clients.group_consumer(self.config, slot)
-        self.consumers.append(consumer)
-        consumer.subscribe([self.input.topic])
-        while not consumer.assignment():
-            with suppress(NoOffsetForPartitionError):
-                consumer.poll(timeout_ms=500)
-        return consumer
-
-    def offsets(self, offset: int) -> dict[TopicPartition, OffsetAndMetadata]:
-        return {self.input: OffsetAndMetadata(offset, Mark(offset - 1, 1).text(), -1)}
-
-    def saved(self) -> int | None:
-        """Return the committed offset as anybody may read it."""
-        consumer = KafkaConsumer(
-            bootstrap_servers=self.config.bootstrap_servers,
-            group_id=self.config.group_id,
-            enable_auto_commit=False,
-        )
-        self.consumers.append(consumer)
-        found: int | None = consumer.committed(self.input)
-        return found
-
-    def told(self) -> list[bytes]:
-        return committed(self.config.bootstrap_servers[0], self.out)
-
-    def messages(self, *values: bytes) -> list[Message]:
-        return [Message(self.out, None, value, []) for value in values]
-
-    def close(self) -> None:
-        for consumer in self.consumers:
-            consumer.close(timeout_ms=1000)
-        for producer in self.producers:
-            with suppress(KafkaError):
-                producer.close(timeout=0)
+LARGE = 400_000
 
 
 @pytest.fixture
 def place(kafka: str, create_topic: CreateTopic, unique: Callable[[str], str]) -> Iterator[Place]:
-    config = KafkaConfig(
-        bootstrap_servers=(kafka,),
-        group_id=unique("group"),
-        session_timeout_s=3,
-        transaction_timeout_s=2,
-        topics=TopicsConfig(
-            input=create_topic("input"),
-            alerts=create_topic("alerts"),
-            scores=create_topic("scores"),
-            dead_letter=create_topic("dead", max_message_bytes="100000"),
-            state=create_topic("state", cleanup_policy="compact", max_message_bytes="50000"),
-        ),
-    )
-    place = Place(config)
-    yield place
-    place.close()
+    with placed(kafka, create_topic, unique("group")) as place:
+        yield place
 
 
 def paused_before_the_last_send(producer: KafkaProducer, seconds: float) -> Any:
@@ -172,7 +94,7 @@ def test_positions_are_kept_with_outputs_and_without(place: Place) -> None:
 def test_an_abort_keeps_neither_outputs_nor_states_nor_positions(place: Place) -> None:
     member, once = place.member(), place.exactly_once()
     once.deliver(place.messages(b"kept"), [], place.offsets(1), member.group_metadata())
-    state = Message(place.config.topics.state, b"m", letter(100_000), [], 0)
+    state = Message(place.config.topics.state, b"m", letter(LARGE), [], 0)
     with pytest.raises(TooLarge) as raised:
         once.deliver(place.messages(b"x"), [state], place.offsets(2), member.group_metadata())
     assert raised.value.topic == place.config.topics.state
@@ -216,10 +138,10 @@ def commit(sink: KafkaSink, letters: Sequence[bytes], position: int = 1) -> None
 @pytest.mark.parametrize(
     "sizes",
     [
-        pytest.param([150_000], id="alone"),
-        pytest.param([150_000, *[3_000] * 300], id="before many others"),
-        pytest.param([*[3_000] * 300, 150_000], id="after many others"),
-        pytest.param([150_000] * 6, id="several, which one batch holds two of"),
+        pytest.param([LARGE], id="alone"),
+        pytest.param([LARGE, *[3_000] * 300], id="before many others"),
+        pytest.param([*[3_000] * 300, LARGE], id="after many others"),
+        pytest.param([LARGE] * 3, id="several"),
     ],
 )
 def test_a_dead_letter_too_large_for_its_topic_is_cut_and_the_run_goes_on(
@@ -233,10 +155,10 @@ def test_a_dead_letter_too_large_for_its_topic_is_cut_and_the_run_goes_on(
     assert place.saved() == 1
 
 
-def test_many_small_letters_that_are_too_large_together_are_delivered(place: Place) -> None:
-    """A client's batch may be larger than what a topic takes."""
+def test_letters_that_are_too_large_together_are_delivered(place: Place) -> None:
+    """No batch of the client is larger than the smallest topic that a worker starts with."""
     member = place.member()
-    letters = [letter(3_000, seed) for seed in range(200)]
+    letters = [letter(60_000, seed) for seed in range(20)]
     commit(sink(place, place.exactly_once(), member), letters)
     found = committed(place.config.bootstrap_servers[0], place.config.topics.dead_letter)
     assert sorted(found) == sorted(letters)
@@ -247,6 +169,6 @@ def test_a_state_too_large_for_its_topic_stops_the_service_and_names_the_topic(
 ) -> None:
     member = place.member()
     made = sink(place, place.exactly_once(), member)
-    machines = Machines(1, {"m": letter(90_000)}, {"m": Touched(0, closed=True)})
+    machines = Machines(1, {"m": letter(LARGE)}, {"m": Touched(0, closed=True)})
     with pytest.raises(BrokerError, match=place.config.topics.state):
         made.commit(Outputs([], [], []), {0: machines})

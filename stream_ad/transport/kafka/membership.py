@@ -42,10 +42,13 @@ class Polled:
         Partitions whose position the broker no longer has, and that position.
     membership : ConsumerGroupMetadata
         As it stood when the records came: a commit under it is fenced if it is outdated.
+    stable : bool
+        Whether anything may be committed under it; without, there are no records.
     """
 
     records: dict[int, list[Any]]
     membership: ConsumerGroupMetadata
+    stable: bool = True
     gone: set[int] = field(default_factory=set)
     new: set[int] = field(default_factory=set)
     lost: dict[int, int] = field(default_factory=dict)
@@ -129,7 +132,7 @@ class Group:
         self.held = assigned
         records = {tp.partition: rows for tp, rows in found.items() if tp.partition in assigned}
         lost = {partition: at for partition, at in lost.items() if partition in assigned}
-        return Polled(records, membership, gone, new, lost)
+        return Polled(records, membership, True, gone, new, lost)
 
     def _unread(self, found: Mapping[TopicPartition, list[Any]]) -> None:
         """Go back before records that could not be committed now."""
@@ -147,7 +150,7 @@ class Group:
         self.held = self.held - gone
         if stuck:
             self.replace()
-        return Polled({}, membership, gone)
+        return Polled({}, membership, False, gone)
 
     def replace(self) -> None:
         """Close the consumer and join again with a new one; nothing is held any more."""
