@@ -93,7 +93,7 @@ class Machines:
     records : Mapping of str to bytes
         The states as records, serialised when read.
     touched : dict of str to Touched
-        Machines whose state the last ``close`` changed.
+        Machines whose state was changed since somebody last settled.
     counted : Counter of str
         What the last ``close`` added to their counts.
     """
@@ -117,13 +117,14 @@ class Machines:
             Machine by machine, each in order of start.
         """
         parts = [Windows.empty(self.spec.length, len(self.spec.sensors))]
-        self.touched, self.counted = {}, Counter()
+        self.counted = Counter()
         for machine, rows in by_machine(records):
+            is_new = machine not in self.states
             state = self._state(machine)
             fresh = _after(state.through, rows)
             if len(fresh):
                 made = self._close(machine, state, fresh)
-                self.touched[machine] = Touched(int(fresh.offset[0]), len(made) > 0)
+                self._touch(machine, int(fresh.offset[0]), keep=is_new or len(made) > 0)
                 parts.append(made)
         # they came in order of what may have been skipped
         by_first = sorted(self.touched.items(), key=lambda item: item[1].first)
@@ -139,11 +140,17 @@ class Machines:
     def newest(self, among: Iterable[str] | None = None) -> int | None:
         """Return the newest event time that any machine accepted; for window records, its end."""
         names = self.states if among is None else among
-        times = [self.states[name].grid.gate.newest for name in names]
+        times = [self.states[name].grid.gate.newest for name in names if name in self.states]
         known = [time for time in times if time is not None]
         if not known:
             return None
         return max(known) + (self.spec.window_ns if self.shape == "window" else 0)
+
+    def _touch(self, machine: str, first: int, *, keep: bool) -> None:
+        before = self.touched.get(machine)
+        if before is not None:
+            first, keep = before.first, keep or before.closed
+        self.touched[machine] = Touched(first, keep)
 
     def _state(self, machine: str) -> MachineState:
         state = self.states.get(machine)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import starmap
 
 import numpy as np
@@ -22,6 +23,8 @@ from stream_ad.state import MachineState
 from stream_ad.transport.base import Batch, Outputs, ScoreRow, Told
 from stream_ad.versions import Judge, Version, active
 from stream_ad.windows import Windows, WindowSpec, missing_share
+
+MOST_BYTES = 1 << 28  # of windows closed at a time
 
 
 class Judged:
@@ -95,6 +98,8 @@ class Pipeline:
         if states is not None:
             self.take_over(0, states)
         self._max_missing = config.windows.max_missing
+        window_bytes = 4 * spec.length * len(spec.sensors)
+        self._most_records = max(1, MOST_BYTES // (window_bytes * spec.overlap))
         self.rules = Rules.of(config.alarm, spec)
         known = [version.detector.known for version in versions]
         # the last entry serves index -1: before any model nothing is expected to be there
@@ -136,12 +141,28 @@ class Pipeline:
             Per machine in order of window end; dead letters as they came.
         """
         dead = [letter for batch in batches for letter in batch.dead]
-        windows, states = self._close(batches)
-        if not len(windows):
-            return Outputs([], [], dead)
-        judged = self._judge(windows, states)
-        scores: list[ScoreRow] = []
-        incidents: list[Told] = []
+        outputs = Outputs([], [], dead)
+        self.settle()
+        for piece in self._pieces(batches):
+            windows, states = self._close(piece)
+            if len(windows):
+                self._tell(self._judge(windows, states), states, outputs)
+        for batch in batches:
+            self._machines(batch.partition).position = batch.position
+        return outputs
+
+    def _pieces(self, batches: Sequence[Batch]) -> Iterator[Sequence[Batch]]:
+        """Cut batches where each record could close many windows, so that memory is bounded."""
+        if sum(len(batch.records) for batch in batches) <= self._most_records:
+            yield batches
+            return
+        for batch in batches:
+            for first in range(0, len(batch.records), self._most_records):
+                rows = slice(first, first + self._most_records)
+                yield [replace(batch, records=batch.records.take(rows))]
+
+    def _tell(self, judged: Judged, states: Sequence[MachineState], outputs: Outputs) -> None:
+        """Take judged windows through m of n; add what comes out."""
         for i, (machine, start, v, scored, raw, static, p) in enumerate(judged.rows()):
             state, incident = states[i], None
             if v < 0:
@@ -151,29 +172,29 @@ class Pipeline:
             alarm, alerts = scored and static > 1, state.alerts
             if alerts.hears(alarm, judged.findings[i]):  # else the verdict need not be made
                 result = step(alerts, self._verdict(judged, i), self.rules)
-                incidents.extend(starmap(Told, result.events))
+                outputs.incidents.extend(starmap(Told, result.events))
                 incident = result.incident_id
             if scored:
                 end, number = start + self.spec.window_ns, self.versions[v].number
-                scores.append(
+                outputs.scores.append(
                     ScoreRow(machine, start, end, static, p, alarm, static, raw, incident, number)
                 )
-        return Outputs(scores, incidents, dead)
 
     def _close(self, batches: Sequence[Batch]) -> tuple[Windows, list[MachineState]]:
         """Return the windows that the batches closed, and the states of their machines."""
         parts = [Windows.empty(self.spec.length, len(self.spec.sensors))]
         states: list[MachineState] = []
-        self.settle()
         for batch in batches:
-            known = self.partitions.get(batch.partition)
-            machines = self.take_over(batch.partition, {}) if known is None else known
+            machines = self._machines(batch.partition)
             closed = machines.close(batch.records)
-            machines.position = batch.position
             self.counted.update(machines.counted)
             parts.append(closed)
             states.extend(map(machines.states.__getitem__, closed.machine))
         return Windows.concat([part for part in parts if len(part)] or parts[:1]), states
+
+    def _machines(self, partition: int) -> Machines:
+        known = self.partitions.get(partition)
+        return self.take_over(partition, {}) if known is None else known
 
     def _count(self, state: MachineState, reason: str) -> None:
         state.counts[reason] += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import starmap
 
 from stream_ad.errors import BrokerError, StateError
@@ -19,6 +20,7 @@ from stream_ad.transport.kafka.membership import Group, Saved, default_partition
 from stream_ad.transport.kafka.restore import StateReader
 from stream_ad.transport.kafka.sink import KafkaSink
 
+MOSTLY = 0.9  # of a partition's machines lie where the default partitioner sends them
 PATIENCE_S = 15.0  # beyond a transaction's time-out: brokers end it up to 10 s late
 
 
@@ -52,6 +54,7 @@ class Holdings:
         self._presence: dict[int, Presence] = {}
         self._home: dict[str, int] = {}
         self._astray: set[str] = set()
+        self._waiting: set[int] = set()
 
     def release(self, partitions: Iterable[int]) -> None:
         """Forget partitions; whatever of them was not committed somebody reads again."""
@@ -70,8 +73,6 @@ class Holdings:
         ------
         StateError
             A state was made with other window settings, and is not to be replaced.
-        BrokerError
-            The state topic lacks a partition.
         Undelivered
             A predecessor's transaction stays open, or the brokers do not answer: try again.
         """
@@ -80,14 +81,19 @@ class Holdings:
         timeout_s = self._config.kafka.transaction_timeout_s + PATIENCE_S
         self._shell.log.info("assigned", partitions=wanted)
         # in this order: a state must not be older than the position it goes with
-        saved = self._group.saved(wanted, timeout_s)
-        self._shell.turn()
+        saved = self._group.saved(wanted, timeout_s, self._shell.turn)
         records = self._states.read(wanted)
-        starts = self._group.beginning([p for p in wanted if saved[p] is None])
+        starts, ends = self._group.beginning(wanted), self._group.end(wanted)
         told = []
         for partition in wanted:
-            known = saved[partition] or Saved(starts[partition], Mark())
-            told += self._begin(partition, known, records[partition])
+            known = saved[partition]
+            if known is None:
+                first, last = starts[partition], ends[partition]
+                lost = bool(records[partition])  # states come with positions, in one commit
+                at = self._instead(partition, first, first, last) if lost else first
+                known = Saved(at, Mark())
+            told += self._begin(partition, known, records[partition], ends[partition])
+        self._group.pause(wanted, going_on=True)
         seconds = time.monotonic() - began
         self._shell.metrics.restored(seconds)
         machines = sum(map(len, records.values()))
@@ -96,7 +102,26 @@ class Holdings:
         )
         return told
 
-    def _begin(self, partition: int, saved: Saved, records: Mapping[str, bytes]) -> list[Told]:
+    def without_states(self, partitions: set[int]) -> set[int]:
+        """Return the partitions that cannot be taken over yet: the state topic lacks them.
+
+        They are paused; the others go on.
+        """
+        missing = self._states.missing(partitions)
+        if missing != self._waiting:
+            self._waiting = missing
+            if missing:
+                self._shell.log.warning(
+                    "the state topic has fewer partitions than the input: these are not read",
+                    partitions=sorted(missing),
+                    advice="`stream-ad topics create` adds what is missing",
+                )
+        self._group.pause(missing)
+        return missing
+
+    def _begin(
+        self, partition: int, saved: Saved, records: Mapping[str, bytes], end: int
+    ) -> list[Told]:
         told: list[Told] = []
         states, begun = {}, []
         for machine, record in records.items():
@@ -108,6 +133,8 @@ class Holdings:
         machines.position = saved.offset
         machines.touched = dict.fromkeys(begun, BY_THE_CLOCK)
         mark = saved.mark
+        if max([mark.through, *(state.through for state in states.values())]) >= end:
+            mark = self._forget_offsets(partition, machines, mark)
         if not mark.partitions:
             mark = replace(mark, partitions=self._group.size())
         self._sink.take_over(partition, mark)
@@ -141,34 +168,49 @@ class Holdings:
         """
         if not lost:
             return
-        choice = self._config.kafka.on_lost_position
         first, last = self._group.beginning(lost), self._group.end(lost)
         for partition, offset in lost.items():
-            where = f"{self._config.kafka.topics.input}, partition {partition}"
-            has = f"the broker has {first[partition]} to {last[partition]}"
-            if choice == "fail":
-                raise BrokerError(
-                    f"{where}: the records from offset {offset} on are gone ({has}); "
-                    "kafka.on_lost_position: earliest or latest goes on without them"
-                )
+            at = self._instead(partition, offset, first[partition], last[partition])
             machines = self._pipeline.partitions[partition]
-            if offset > last[partition]:  # another topic of the same name: its offsets begin anew
-                for state in machines.states.values():
-                    state.through = -1
-                mark = self._sink.mark(partition)
-                self._sink.say(partition, replace(mark, through=-1))
-            machines.position = (first if choice == "earliest" else last)[partition]
-            self._group.seek(partition, machines.position)
-            self._shell.log.error(
-                "records lost", where=where, position=offset, has=has, goes_on=machines.position
+            if offset > last[partition]:
+                mark = self._forget_offsets(partition, machines, self._sink.mark(partition))
+                self._sink.say(partition, mark)
+            machines.position = at
+            self._group.seek(partition, at)
+
+    def _instead(self, partition: int, offset: int, first: int, last: int) -> int:
+        """Return where to go on instead of a position that is gone."""
+        choice = self._config.kafka.on_lost_position
+        where = f"{self._config.kafka.topics.input}, partition {partition}"
+        has = f"the broker has {first} to {last}"
+        if choice == "fail":
+            raise BrokerError(
+                f"{where}: the position is gone, or the records from offset {offset} on ({has}); "
+                "kafka.on_lost_position: earliest or latest goes on without them"
             )
+        at = first if choice == "earliest" else last
+        self._shell.log.error("position lost", where=where, position=offset, has=has, goes_on=at)
+        return at
+
+    def _forget_offsets(self, partition: int, machines: Machines, mark: Mark) -> Mark:
+        """Go on with the states although their offsets are of a topic that is no more."""
+        self._shell.log.error(
+            "the topic was made anew: machine states go on, offsets begin anew",
+            topic=self._config.kafka.topics.input,
+            partition=partition,
+        )
+        for state in machines.states.values():
+            state.through = -1
+        machines.touched = dict.fromkeys(machines.states, BY_THE_CLOCK)
+        return replace(mark, through=-1)
 
     def look(self, now: float) -> list[Told]:
         """Return what the clock has to say of the machines: silent, returned, moved."""
         told = []
         for partition, presence in self._presence.items():
             at_end = self._group.lag(partition) == 0
-            told += presence.look(now, at_end=at_end)
+            surely = partial(self._group.is_at_end, partition)
+            told += presence.look(now, at_end=at_end, surely=surely)
             if at_end:
                 told += self._moved(partition, presence)
         return told
@@ -179,14 +221,18 @@ class Holdings:
         if mark.partitions >= size:
             return []
         old = mark.partitions
+        names = self._pipeline.partitions[partition].states
+        here = sum(default_partition(name, old) == partition for name in names)
         self._shell.log.warning(
             "the input has more partitions: machines move and start fresh", before=old, now=size
         )
         self._sink.say(partition, replace(mark, partitions=size))
+        if here < MOSTLY * len(names):  # their producer shares out keys in a way of its own
+            return []
 
         def is_elsewhere(machine: str) -> bool:
-            here = default_partition(machine, old) == partition
-            return here and default_partition(machine, size) != partition
+            was_here = default_partition(machine, old) == partition
+            return was_here and default_partition(machine, size) != partition
 
         return [*presence.moved(is_elsewhere)]
 
@@ -213,7 +259,3 @@ class Holdings:
             for incident in state.alerts.open.values()
             if incident.number
         }
-
-    def machines(self) -> Mapping[int, Machines]:
-        """Return the machines by partition."""
-        return self._pipeline.partitions

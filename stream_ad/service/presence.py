@@ -17,6 +17,7 @@ from stream_ad.transport.base import Told, Touched
 
 Events = list[tuple[int, IncidentEvent]]
 CHECK_S = 1.0
+MOST_AT_ONCE = 1_000  # silences told in one transaction; the others follow
 BY_THE_CLOCK = Touched(first=-1, closed=True)  # the state has to be saved with the event
 
 
@@ -40,35 +41,47 @@ class Presence:
         self._at_end: float | None = None  # since when the partition is read to its end
         self._next = now
 
-    def look(self, now: float, *, at_end: bool) -> list[Told]:
-        """Take note of the last batch's machines; open and close incidents of silence.
+    def look(
+        self, now: float, *, at_end: bool, surely: Callable[[], bool] = lambda: True
+    ) -> list[Told]:
+        """Take note of the last batches' machines; open and close incidents of silence.
 
         Parameters
         ----------
         now : float
             Seconds of a clock that never goes back.
         at_end : bool
-            Whether nothing more waits in the partition.
+            Whether nothing more waits in the partition, as far as is known.
+        surely : callable
+            Asks whether that is so now; called about once a second.
         """
         if self._idle_s is None:
             return []
-        told = [event for machine in self._machines.touched for event in self._returned(machine)]
-        self._heard.update(dict.fromkeys(self._machines.touched, now))
+        heard = [*self._machines.touched]
+        self._heard.update(dict.fromkeys(heard, now))
+        told = [event for machine in heard for event in self._returned(machine)]
+        if at_end and now >= self._next:
+            self._next = now + CHECK_S
+            at_end = surely()  # what was heard of the partition's end may be old
+            if at_end:
+                told += self._silent(now, self._idle_s)
         if not at_end:
             self._at_end = None
-        elif self._at_end is None:
+        return told
+
+    def _silent(self, now: float, idle_s: float) -> list[Told]:
+        if self._at_end is None:
             self._at_end = now
-        if self._at_end is None or now < self._next:
-            return told
-        self._next = now + CHECK_S
-        if now - self._at_end < self._idle_s:
-            return told
-        quiet = [name for name, heard in self._heard.items() if now - heard >= self._idle_s]
-        for machine in quiet:
-            state = self._machines.states[machine]
-            newest = _newest(state)
-            if newest is not None:
-                events = open_silent(state.alerts, machine, newest, self._rules)
+        if now - self._at_end < idle_s:
+            return []
+        told: list[Told] = []
+        for machine, heard in self._heard.items():
+            if len(told) == MOST_AT_ONCE:
+                break
+            newest = _newest(self._machines.states[machine])
+            if now - heard >= idle_s and newest is not None:
+                alerts = self._machines.states[machine].alerts
+                events = open_silent(alerts, machine, newest, self._rules)
                 told.extend(self._marked(machine, events))
         return told
 

@@ -78,9 +78,11 @@ def _seen(config: Config, needed: set[str], shell: Shell) -> set[str]:
 def _judge(config: Config, shell: Shell) -> None:
     findings = _asked(config, shell, lambda client: check(client, config))
     for finding in findings:
-        if finding.level == "warning":
+        if finding.level == "warning" or finding.heals:
             shell.log.warning("a topic is not as it should be", finding=str(finding))
-    errors = [str(finding) for finding in findings if finding.level == "error"]
+    errors = [
+        str(finding) for finding in findings if finding.level == "error" and not finding.heals
+    ]
     if errors:
         raise BrokerError("; ".join(errors))
 

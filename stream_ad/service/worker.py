@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from stream_ad.config import Config
 from stream_ad.errors import BrokerError
@@ -14,7 +14,7 @@ from stream_ad.service.holdings import Holdings
 from stream_ad.service.readiness import await_topics, await_versions
 from stream_ad.service.shell import Shell
 from stream_ad.transport.base import Batch, Outputs
-from stream_ad.transport.kafka import clients
+from stream_ad.transport.kafka import clients, reasons
 from stream_ad.transport.kafka.delivery import (
     AtLeastOnce,
     Delivery,
@@ -32,8 +32,10 @@ from stream_ad.windows.spec import NS
 
 T = TypeVar("T")
 FEW = 1_000  # records; a transaction costs about the same whatever is in it
+MOST_WINDOWS = 100_000  # in a transaction: some seconds of work, far below any time-out
 SAY_S = 1.0  # least time between two log lines about commits
 HEALTH_S = 1.0
+QUIET_S = 15.0  # without trouble: brokers are back
 
 
 def run_worker(config: Config, slot: int, *, reset_state: bool, shell: Shell) -> None:
@@ -114,6 +116,7 @@ class Worker:
         )
         self._again: set[int] = set()  # partitions whose memory is not what was committed
         self._pace = self._say = self._checked = float("-inf")
+        self._heard, self._trouble = time.monotonic(), cast("float | None", None)
         self._tell_of_models(versions)
 
     def run(self) -> None:
@@ -144,9 +147,14 @@ class Worker:
         self._holdings.release(again)
         self._again = set()
         new = polled.new | again
+        missing = self._holdings.without_states(new)
+        for partition in missing:
+            polled.records.pop(partition, None)
+        new -= missing
         self._holdings.find_again({p: o for p, o in polled.lost.items() if p not in new})
         if polled.gone or new:
             self._rebalanced(new, polled)
+        self._again = missing
 
     def _rebalanced(self, new: set[int], polled: Polled) -> None:
         for partition in new:
@@ -161,7 +169,7 @@ class Worker:
         self._shell.metrics.incidents_open(self._holdings.open_incidents())
 
     def _score(self, polled: Polled, came: float) -> None:
-        batches = [self._batch(partition, polled) for partition in sorted(polled.records)]
+        batches = self._batches(polled)
         outputs = self._pipeline.process(batches)
         by_the_clock = self._holdings.look(came)
         if by_the_clock:
@@ -179,15 +187,23 @@ class Worker:
         """Return whether states have to be saved though no record came: by clock or reset."""
         return any(machines.touched for machines in self._pipeline.partitions.values())
 
-    def _batch(self, partition: int, polled: Polled) -> Batch:
+    def _batches(self, polled: Polled) -> list[Batch]:
+        partitions = self._pipeline.partitions
+        machines = sum(len(held.states) for held in partitions.values())
+        batches = []
+        for partition in sorted(polled.records):
+            batch = self._batch(partition, polled, machines)
+            machines += len(set(batch.records.machine) - partitions[partition].states.keys())
+            batches.append(batch)
+        return batches
+
+    def _batch(self, partition: int, polled: Polled, machines: int) -> Batch:
         records = polled.records[partition]
         mark = self._sink.mark(partition)
         position = max(self._group.position(partition), records[-1].offset + 1)
         batch = self._incoming.batch(partition, records, position, mark.through)
-        machines = self._pipeline.partitions
-        known = machines[partition].states
-        held = sum(len(others.states) for others in machines.values())
-        batch = self._incoming.within_limit(batch, records, known, held, mark.through)
+        known = self._pipeline.partitions[partition].states
+        batch = self._incoming.within_limit(batch, records, known, machines, mark.through)
         self._sink.say(partition, replace(mark, through=max(mark.through, records[-1].offset)))
         return batch
 
@@ -208,17 +224,19 @@ class Worker:
         self._shell.wait(self._config.kafka.retry_backoff_s)
 
     def _make_delivery(self) -> Delivery:
-        kafka, flush_s = self._config.kafka, self._config.kafka.transaction_timeout_s
-        if kafka.delivery == "at_least_once":
-            producer = clients.plain_producer(kafka)
-            return AtLeastOnce(producer, lambda: self._group.consumer, flush_s)
-        trace = self._shell.log.info if is_traced() else None
-        slot = self._slot
-        return ExactlyOnce(lambda: clients.transactional_producer(kafka, slot), flush_s, trace)
+        kafka, slot = self._config.kafka, self._slot
+        flush_s, trace = kafka.transaction_timeout_s, self._shell.log.info if is_traced() else None
+        exactly = ExactlyOnce(lambda: clients.transactional_producer(kafka, slot), flush_s, trace)
+        if kafka.delivery == "exactly_once":
+            return exactly
+        return AtLeastOnce(lambda: clients.plain_producer(kafka), exactly, flush_s)
 
     def _make_consumer(self) -> Any:
         kafka, slot = self._config.kafka, self._slot
-        return self._patiently(lambda: clients.group_consumer(kafka, slot), "joining the group")
+        most = max(1, MOST_WINDOWS // self._spec.overlap)
+        return self._patiently(
+            lambda: clients.group_consumer(kafka, slot, most), "joining the group"
+        )
 
     def _patiently(self, make: Callable[[], T], what: str) -> T:
         def until() -> bool:
@@ -258,7 +276,22 @@ class Worker:
             return
         self._checked = began
         held = self._group.held
-        lags = [self._group.lag(partition) or 0 for partition in held - self._again]
-        self._shell.health.lag(sum(lags))
+        lags = {p: self._group.lag(p) or 0 for p in self._pipeline.partitions if p in held}
+        for partition, lag in lags.items():
+            self._shell.metrics.polled(partition, 0, lag)
+        self._shell.health.lag(sum(lags.values()))
+        self._tell_of_brokers(began)
         self._shell.health.ready(len(held), model=True, stable=polled.stable)
         self._shell.metrics.machines(sum(1 for _ in self._pipeline.states()))
+
+    def _tell_of_brokers(self, now: float) -> None:
+        """Say once that brokers are away, since the client itself only gives nothing."""
+        why = reasons.reason(since=self._heard)
+        if why is not None:
+            if self._trouble is None:
+                where = ",".join(self._config.kafka.bootstrap_servers)
+                self._shell.log.warning("a broker does not answer", brokers=where, reason=why)
+            self._trouble = self._heard = now
+        elif self._trouble is not None and now - self._trouble > QUIET_S:
+            self._trouble = None
+            self._shell.log.info("no more trouble with brokers")

@@ -122,21 +122,21 @@ class Told:
 class Outputs:
     """What the pipeline made of some batches, per machine in order of window end."""
 
-    scores: Sequence[ScoreRow]
-    incidents: Sequence[Told]
+    scores: list[ScoreRow]
+    incidents: list[Told]
     dead: Sequence[DeadLetter]
 
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """A machine that had records in the last batch of its partition.
+    """A machine that had records in the last batches.
 
     Parameters
     ----------
     first : int
         Offset of the first of them.
     closed : bool
-        Whether they closed a window.
+        Whether they closed a window, or made the machine known: its state has to be kept.
     """
 
     first: int

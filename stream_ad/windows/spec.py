@@ -98,6 +98,11 @@ class WindowSpec:
         """Time between the starts of two windows."""
         return self.hop * self.period_ns
 
+    @property
+    def overlap(self) -> int:
+        """Most windows that one reading can lie in."""
+        return -(-self.length // self.hop)
+
     def digest(self) -> str:
         """Return a fingerprint of everything that machine states depend on."""
         tree = asdict(self) | {"sensors": [s.model_dump() for s in self.sensors]}

@@ -112,14 +112,12 @@ def test_an_input_is_needed_and_no_topic_is_two() -> None:
 
 
 def test_rights_of_group_and_transactional_id_are_prefixed_or_exact() -> None:
-    config = parse_config({"kafka": {"group_id": "line 4", "topics": {"input": "plant"}}})
-    rights = topics.rights(config, [])
-    assert rights == [
-        topics.Right("READ", "group", "line 4"),
-        topics.Right("WRITE", "transactional-id", "line 4-", prefixed=True),
-    ]
-    once = parse_config({"kafka": {"delivery": "at_least_once"}})
-    assert [right.resource for right in topics.rights(once, [])] == ["group"]
+    for delivery in ("exactly_once", "at_least_once"):  # states are fenced in both
+        kafka = {"group_id": "line 4", "delivery": delivery}
+        assert topics.rights(parse_config({"kafka": kafka}), []) == [
+            topics.Right("READ", "group", "line 4"),
+            topics.Right("WRITE", "transactional-id", "line 4-", prefixed=True),
+        ]
 
 
 def test_commands_are_quoted_for_a_shell() -> None:
@@ -209,7 +207,7 @@ WRONG = [
     ("alerts", {"cleanup.policy": "compact"}, "error", "cleanup.policy is compact"),
     ("input", {"cleanup.policy": "compact"}, "error", "records of a machine vanish"),
     ("state", {"max.message.bytes": "1000"}, "error", "max.message.bytes is 1000"),
-    ("dead_letter", {"max.message.bytes": "90000"}, "warning", "cut to 64 kB"),
+    ("dead_letter", {"max.message.bytes": "300000"}, "warning", "cut to 64 kB"),
     ("input", {"retention.ms": "10000"}, "error", "retention.ms is 10000"),
     ("alerts", {"min.insync.replicas": "2"}, "error", "no write succeeds"),
 ]

@@ -38,6 +38,7 @@ class Plant:
         time = np.array([time * NS for _, time in heard], np.int64)
         offset = np.arange(self._offset, self._offset + n)
         self._offset += n
+        self.machines.touched = {}
         self.machines.close(Readings(names, time, np.zeros((n, 1), np.float32), offset))
         return self.presence.look(now, at_end=at_end)
 

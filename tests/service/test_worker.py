@@ -82,10 +82,13 @@ def test_states_of_other_windows_are_refused_and_after_a_reset_are_gone_for_good
     assert isinstance(refused, StateError)
     assert "--reset-state" in str(refused)
 
+    def is_reset() -> bool:
+        return not old & {state["windows"] for state in service.states().values()}
+
     with service.worker(reset_state=True, windows=other):
-        time.sleep(3)
+        assert until(is_reset, PATIENCE_S)
     reset = {e["incident_id"] for e in service.alerts() if e["closed_reason"] == "reset"}
     assert reset == left_open.keys()
-    assert not old & {state["windows"] for state in service.states().values()}
+    assert is_reset()
     with service.worker(windows=other):  # without the option
         time.sleep(2)

@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+SLOWEST_TURN_MS = 300_000
 TRY_MS = 10_000  # a constructor's wait for a broker; `patiently` tries again
 RECONNECT_MS = 2_000  # longest pause between two connections to one broker
 LARGEST_MESSAGE = 64 << 20  # the topics decide (max.message.bytes), not the client
@@ -65,7 +66,9 @@ def identity(config: KafkaConfig, slot: int) -> str:
     return f"{config.group_id}-{config.instance or socket.gethostname()}-{slot}"
 
 
-def group_consumer(config: KafkaConfig, slot: int) -> KafkaConsumer:
+def group_consumer(
+    config: KafkaConfig, slot: int, most_records: int | None = None
+) -> KafkaConsumer:
     """Return a member of the service's group, not subscribed yet.
 
     Positions are never committed or reset by themselves: a partition without a position raises
@@ -83,6 +86,9 @@ def group_consumer(config: KafkaConfig, slot: int) -> KafkaConsumer:
         group_instance_id=identity(config, slot),
         session_timeout_ms=session_ms,
         heartbeat_interval_ms=session_ms // 3,
+        # the watchdog ends a worker that takes longer than this before the group gives it up
+        max_poll_interval_ms=round(config.transaction_timeout_s * 1000) + SLOWEST_TURN_MS,
+        max_poll_records=min(config.batch_records, most_records or config.batch_records),
         partition_assignment_strategy=[CooperativeStickyAssignor],
     )
 

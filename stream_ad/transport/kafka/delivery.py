@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 from kafka.structs import OffsetAndMetadata
 
@@ -118,47 +118,51 @@ class ExactlyOnce:
 
 
 class AtLeastOnce:
-    """Outputs first, then states, then positions: what a crash repeats has the same ids.
+    """Outputs at once, for readers that see no transactions; then states and positions in one.
+
+    What a crash repeats has the same ids. States and positions stay fenced: a worker that was
+    stopped must not put its old states over those of its successor.
 
     Parameters
     ----------
-    producer : KafkaProducer
-        Idempotent.
-    consumer : callable
-        Returns the group's consumer.
+    make : callable
+        Returns an idempotent producer, for outputs.
+    exactly : ExactlyOnce
+        For states and positions.
     flush_s : float
         Longest wait for the acknowledgement of what was sent.
     """
 
     def __init__(
-        self, producer: KafkaProducer, consumer: Callable[[], KafkaConsumer], flush_s: float
+        self, make: Callable[[], KafkaProducer], exactly: ExactlyOnce, flush_s: float
     ) -> None:
-        self._producer, self._consumer, self._flush_s = producer, consumer, flush_s
+        self._make, self._exactly, self._flush_s = make, exactly, flush_s
+        self._producer = make()
 
     def deliver(
         self,
         outputs: Sequence[Message],
         states: Sequence[Message],
         offsets: Offsets,
-        member: Any,  # noqa: ARG002 - the consumer knows its own
+        member: Any,
     ) -> None:
         """See `Delivery.deliver`."""
         try:
-            # a state must not be there before the outputs it stands for
             _send(self._producer, outputs, self._flush_s)
-            _send(self._producer, states, self._flush_s)
-            self._consumer().commit(dict(offsets), timeout_ms=round(self._flush_s * 1000))
-        except KafkaError as error:
-            healing = classify(error)
-            if healing is Healing.FATAL_CONFIG:
-                raise refusal(error) from error
-            if healing is Healing.ABORT:
-                raise Undelivered(str(error)) from error
+        except TooLarge:
+            self._producer.close(timeout=5)  # refused for good by its own sequence numbers
+            self._producer = self._make()
             raise
+        except KafkaError as error:
+            if classify(error) is Healing.FATAL_CONFIG:
+                raise refusal(error) from error
+            raise
+        self._exactly.deliver([], states, offsets, member)
 
     def close(self) -> None:
-        """End the producer."""
+        """End both producers."""
         self._producer.close(timeout=5)
+        self._exactly.close()
 
 
 def _send(producer: KafkaProducer, messages: Iterable[Message], flush_s: float) -> None:

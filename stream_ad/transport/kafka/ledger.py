@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 import orjson
 
 from stream_ad.config import KafkaConfig
 from stream_ad.transport.base import Touched
+
+MOST_OVERDUE = 1_000  # states in one commit besides those of closed windows; the others wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ class Ledger:
         for machine in due:
             self._unsaved.pop(machine, None)
         overdue = []
-        for machine, unsaved in self._unsaved.items():
+        for machine, unsaved in islice(self._unsaved.items(), MOST_OVERDUE):
             if now - unsaved.since < self._most_s and position - unsaved.first < self._most_records:
                 break  # the others came later
             overdue.append(machine)

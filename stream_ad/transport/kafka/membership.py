@@ -24,6 +24,7 @@ from stream_ad.transport.kafka.ledger import Mark
 
 POLL_MS = 500  # a rejoin that does not fit into one poll of less can leave the group stuck
 CLOSE_MS = 5_000
+ANSWER_MS = 10_000
 
 
 @dataclass(slots=True)
@@ -158,8 +159,15 @@ class Group:
         self.held, self.replaced = set(), self.replaced + 1
         self._subscribe()
 
-    def saved(self, partitions: Iterable[int], timeout_s: float) -> dict[int, Saved | None]:
+    def saved(
+        self,
+        partitions: Iterable[int],
+        timeout_s: float,
+        turn: Callable[[], None] = lambda: None,
+    ) -> dict[int, Saved | None]:
         """Return what is committed, waiting for a predecessor's open transaction.
+
+        ``turn`` is called after each partition: the work goes on.
 
         Raises
         ------
@@ -175,6 +183,7 @@ class Group:
             except KafkaTimeoutError as error:
                 raise Undelivered(f"partition {partition}: no position yet") from error
             found[partition] = commit and Saved(commit.offset, Mark.read(commit.metadata))
+            turn()
         return found
 
     def seek(self, partition: int, offset: int) -> None:
@@ -182,14 +191,31 @@ class Group:
         self.consumer.seek(self.of(partition), offset)
 
     def beginning(self, partitions: Collection[int]) -> dict[int, int]:
-        """Return the first offsets that the broker still has."""
-        offsets = self.consumer.beginning_offsets([*map(self.of, partitions)])
-        return {tp.partition: offset for tp, offset in offsets.items()}
+        """Return the first offsets that the broker still has; Undelivered without answer."""
+        return self._bounds(self.consumer.beginning_offsets, partitions)
 
     def end(self, partitions: Collection[int]) -> dict[int, int]:
-        """Return the offsets of the next records."""
-        offsets = self.consumer.end_offsets([*map(self.of, partitions)])
+        """Return the offsets of the next records; Undelivered without answer."""
+        return self._bounds(self.consumer.end_offsets, partitions)
+
+    def _bounds(self, ask: Callable[..., Any], partitions: Collection[int]) -> dict[int, int]:
+        try:
+            offsets = ask([*map(self.of, partitions)], timeout_ms=ANSWER_MS)
+        except KafkaTimeoutError as error:
+            raise Undelivered("the brokers do not say which offsets they have") from error
         return {tp.partition: offset for tp, offset in offsets.items()}
+
+    def is_at_end(self, partition: int) -> bool:
+        """Ask the broker whether nothing more waits; what was heard last may be old."""
+        try:
+            return self.end([partition])[partition] <= self.position(partition)
+        except Undelivered:
+            return False
+
+    def pause(self, partitions: Iterable[int], *, going_on: bool = False) -> None:
+        """Fetch nothing of partitions, or fetch again."""
+        held = [tp for tp in map(self.of, partitions) if tp in self.consumer.assignment()]
+        (self.consumer.resume if going_on else self.consumer.pause)(*held)
 
     def position(self, partition: int) -> int:
         """Return where the next poll goes on, transaction markers passed over.
@@ -200,9 +226,12 @@ class Group:
             The partition went in the background; the next poll says so.
         """
         try:
-            return int(self.consumer.position(self.of(partition)))
-        except IllegalStateError as error:
-            raise Undelivered(f"partition {partition} went away") from error
+            position = self.consumer.position(self.of(partition), timeout_ms=ANSWER_MS)
+        except (IllegalStateError, NoOffsetForPartitionError, KafkaTimeoutError) as error:
+            raise Undelivered(f"partition {partition} has no position") from error
+        if position is None:
+            raise Undelivered(f"partition {partition} has no position")
+        return int(position)
 
     def lag(self, partition: int) -> int | None:
         """Return how many offsets lie ahead; None where that is not known now."""
@@ -210,7 +239,7 @@ class Group:
         if tp not in self.consumer.assignment():
             return None
         high = self.consumer.highwater(tp)
-        return None if high is None else max(0, high - self.position(partition))
+        return None if high is None else max(0, int(high) - self.position(partition))
 
     def size(self) -> int:
         """Return how many partitions the topic has, as far as the client knows by now."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 
-from kafka import TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaTimeoutError
 
 from stream_ad.config import KafkaConfig
-from stream_ad.errors import BrokerError
 from stream_ad.transport.kafka.clients import reader
 from stream_ad.transport.kafka.delivery import Undelivered
 
 POLL_MS = 200
+ANSWER_MS = 10_000
 
 
 class StateReader:
@@ -42,8 +42,6 @@ class StateReader:
 
         Raises
         ------
-        BrokerError
-            The state topic lacks one of the partitions.
         Undelivered
             A transaction that was begun before stays open for longer than any may, or the
             brokers do not answer.
@@ -54,21 +52,24 @@ class StateReader:
         behind it. So the end to read to is where all transactions, open ones too, end now:
         the read waits until each is decided.
         """
-        self._check(partitions)
         try:
             return self._read(partitions)
         except KafkaTimeoutError as error:
             raise Undelivered(f"{self._topic}: no answer") from error
 
+    def missing(self, partitions: Collection[int]) -> set[int]:
+        """Return those partitions that the state topic does not have, or not yet."""
+        return set(partitions) - set(self._ends.partitions_for_topic(self._topic) or ())
+
     def _read(self, partitions: Collection[int]) -> dict[int, dict[str, bytes]]:
         wanted = [TopicPartition(self._topic, partition) for partition in partitions]
-        consumer, ends = self._committed, self._ends.end_offsets(wanted)
+        consumer, ends = self._committed, self._ends.end_offsets(wanted, timeout_ms=ANSWER_MS)
         consumer.assign(wanted)
         consumer.seek_to_beginning(*wanted)
         found: dict[int, dict[str, bytes]] = {partition: {} for partition in partitions}
         patience = time.monotonic() + self._config.transaction_timeout_s + 30
         # positions, not records: aborted ones and markers are passed over without being seen
-        while any(consumer.position(tp) < end for tp, end in ends.items()):
+        while any(_position(consumer, tp) < end for tp, end in ends.items()):
             for tp, rows in consumer.poll(timeout_ms=POLL_MS).items():
                 for row in rows:
                     _keep(found[tp.partition], row.key.decode(), row.value)
@@ -84,14 +85,12 @@ class StateReader:
         for consumer in (self._committed, self._ends):
             consumer.close(timeout_ms=1_000)
 
-    def _check(self, partitions: Collection[int]) -> None:
-        known = self._ends.partitions_for_topic(self._topic) or set()
-        missing = sorted(set(partitions) - set(known))
-        if missing:
-            raise BrokerError(
-                f"topic {self._topic} has {len(known)} partitions and the input has partition "
-                f"{missing[-1]}: `stream-ad topics create` adds what is missing"
-            )
+
+def _position(consumer: KafkaConsumer, tp: TopicPartition) -> int:
+    position = consumer.position(tp, timeout_ms=ANSWER_MS)
+    if position is None:
+        raise Undelivered(f"{tp.topic}: no answer")
+    return int(position)
 
 
 def _keep(states: dict[str, bytes], machine: str, record: bytes | None) -> None:

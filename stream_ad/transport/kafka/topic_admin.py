@@ -20,7 +20,7 @@ from kafka.errors import (
 from stream_ad.config import Config
 from stream_ad.errors import BrokerError, ConfigError
 from stream_ad.transport.kafka.clients import BATCH_BYTES
-from stream_ad.transport.kafka.failures import refusal, sentence
+from stream_ad.transport.kafka.failures import Healing, classify, refusal, sentence
 from stream_ad.transport.kafka.topics import TopicPlan, dead_letter_bytes, plan, state_bytes
 
 
@@ -42,6 +42,7 @@ class Finding:
     level: Literal["error", "warning"]
     topic: str
     text: str
+    heals: bool = False  # a running service waits for it instead of ending
 
     def __str__(self) -> str:
         return f"{self.level}: topic {self.topic}: {self.text}"
@@ -53,7 +54,9 @@ def describe(client: KafkaAdminClient, names: Iterable[str]) -> dict[str, Existi
     Raises
     ------
     BrokerError
-        This user may not see one of them, or the brokers do not say.
+        This user may not see one of them.
+    KafkaError
+        The brokers do not say now.
     """
     wanted = sorted(set(names))
     try:
@@ -61,7 +64,9 @@ def describe(client: KafkaAdminClient, names: Iterable[str]) -> dict[str, Existi
         resources = [ConfigResource(ConfigResourceType.TOPIC, t["name"]) for t in found]
         configs = client.describe_configs(resources, config_filter="all") if resources else {}
     except KafkaError as error:
-        raise BrokerError(f"the brokers do not describe the topics: {sentence(error)}") from error
+        if classify(error) is Healing.FATAL_CONFIG:
+            raise refusal(error) from error
+        raise
     return {t["name"]: _existing(t, configs.get("topic", {}).get(t["name"], {})) for t in found}
 
 
@@ -70,7 +75,7 @@ def _is_there(topic: dict[str, object]) -> bool:
     if issubclass(kind, AuthorizationError):
         raise refusal(kind(topic["name"]))
     if kind not in {NoError, UnknownTopicOrPartitionError}:
-        raise BrokerError(f"topic {topic['name']} is not described: {sentence(kind())}")
+        raise kind(topic["name"])
     return kind is NoError
 
 
@@ -203,7 +208,7 @@ def _judge(
         yield Finding(level, topic.name, text)
     if topic.role == "state" and known_input:
         for level, text in _partitions(topic, there):
-            yield Finding(level, topic.name, text)
+            yield Finding(level, topic.name, text, heals=True)
     if not there.settings:
         text = "its settings cannot be seen: this user lacks DESCRIBE_CONFIGS"
         yield Finding("warning", topic.name, text)
@@ -245,9 +250,9 @@ def _sizes(config: Config, topic: TopicPlan, there: Existing) -> Judged:
     largest = int(there.settings["max.message.bytes"])
     if topic.role != "input" and largest < 2 * BATCH_BYTES:
         yield "error", f"max.message.bytes is {largest}; the client needs {2 * BATCH_BYTES}"
-    if topic.role == "state" and largest < state_bytes(config):
+    elif topic.role == "state" and largest < state_bytes(config):
         yield "error", f"max.message.bytes is {largest}; states need {state_bytes(config)}"
-    if topic.role == "dead_letter" and largest < dead_letter_bytes(config):
+    elif topic.role == "dead_letter" and largest < dead_letter_bytes(config):
         needs = f"whole records need {dead_letter_bytes(config)}"
         yield "warning", f"max.message.bytes is {largest}; {needs}, others are cut to 64 kB"
 

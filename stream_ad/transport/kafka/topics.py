@@ -134,7 +134,8 @@ def state_bytes(config: Config) -> int:
     windows = config.windows
     slots = windows.length + windows.disorder_s / (windows.period_s or 1.0)
     sensors = len(windows.sensors) or config.limits.sensors
-    return min(LARGEST, max(USUAL_MESSAGE, ENVELOPE + int(slots + 2) * sensors * 8))
+    pending = windows.disorder_s / (windows.period_s or 1.0)  # these keep their times as well
+    return min(LARGEST, max(USUAL_MESSAGE, ENVELOPE + int(8 * slots + 16 * pending) * sensors))
 
 
 def _state_settings(config: Config) -> dict[str, str]:
@@ -160,9 +161,10 @@ def rights(config: Config, topics: Sequence[TopicPlan]) -> list[Right]:
     Right(operation='WRITE', resource='transactional-id', name='line-4-', prefixed=True)
     """
     group = config.kafka.group_id
-    own = [Right("READ", "group", group)]
-    if config.kafka.delivery == "exactly_once":
-        own.append(Right("WRITE", "transactional-id", f"{group}-", prefixed=True))
+    own = [
+        Right("READ", "group", group),
+        Right("WRITE", "transactional-id", f"{group}-", prefixed=True),
+    ]
     on_topics = [Right(right, "topic", t.name) for t in topics for right in t.rights]
     return [*own, *on_topics]
 

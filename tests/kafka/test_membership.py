@@ -1,0 +1,294 @@
+"""With which right a worker commits, and how it comes out of a rebalance that never ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from unittest import mock
+
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+from kafka.structs import ConsumerGroupMetadata, MemberState
+
+from stream_ad.transport.kafka import clients
+from stream_ad.transport.kafka.delivery import Undelivered
+from stream_ad.transport.kafka.membership import Group, Polled
+from tests.kafka.clients import write
+from tests.kafka.fixtures import CreateTopic
+from tests.kafka.place import SESSION_S, Place, placed
+from tests.kafka_cluster.waiting import until
+
+IDLE_MS = 1_500  # between two polls, beyond which the client leaves the group
+PATIENCE_S = 30.0
+
+
+@pytest.fixture
+def place(kafka: str, create_topic: CreateTopic, unique: Callable[[str], str]) -> Iterator[Place]:
+    with placed(kafka, create_topic, unique("group")) as place:
+        yield place
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Make consumers that leave the group when they are not polled for a moment."""
+
+    def consumer(**settings: Any) -> KafkaConsumer:
+        return KafkaConsumer(**settings | {"max_poll_interval_ms": IDLE_MS})
+
+    with mock.patch.object(clients, "KafkaConsumer", consumer):
+        yield
+
+
+@contextmanager
+def group_of(place: Place, slot: int = 0) -> Iterator[Group]:
+    """Join the group, as a worker does."""
+    group = Group(lambda: clients.group_consumer(place.config, slot), place.input.topic, SESSION_S)
+    yield group
+    group.close()
+
+
+def first_records(group: Group, place: Place) -> Polled:
+    """Poll until records of the input's only partition come, as a worker that restores it."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        polled = group.poll()
+        if polled.new:
+            group.seek(0, 0)
+        elif polled.records:
+            return polled
+    raise AssertionError("no records")
+
+
+def has_left(group: Group) -> bool:
+    return bool(group.consumer.group_metadata().generation_id < 0)
+
+
+# ------------------------------------------------- rule 3: the membership that came with records
+
+
+def test_a_worker_that_was_too_slow_is_fenced_by_the_membership_of_its_records(
+    place: Place,
+) -> None:
+    write(place.config.bootstrap_servers[0], place.input.topic, [b"x"])
+    once = place.exactly_once()
+    with impatient(), group_of(place) as group:
+        polled = first_records(group, place)
+        assert until(lambda: has_left(group), PATIENCE_S)
+        successor = place.member(1)
+        with pytest.raises(Undelivered):
+            once.deliver(place.messages(b"zombie"), [], place.offsets(1), polled.membership)
+    assert (place.told(), place.saved()) == ([], None)
+    once.deliver(place.messages(b"next"), [], place.offsets(1), successor.group_metadata())
+    assert place.told() == [b"next"]
+
+
+def test_a_membership_asked_for_at_commit_time_fences_nobody(place: Place) -> None:
+    """The hole that `Polled.membership` closes, for members without a name of their own."""
+    write(place.config.bootstrap_servers[0], place.input.topic, [b"x"])
+    once = place.exactly_once()
+    with impatient(), group_of(place) as group:
+        first_records(group, place)
+        assert until(lambda: has_left(group), PATIENCE_S)
+        successor = place.member(1)
+        assert successor.assignment() == {place.input}
+        late = group.consumer.group_metadata()._replace(group_instance_id=None)
+        once.deliver(place.messages(b"zombie"), [], place.offsets(1), late)
+    assert (place.told(), place.saved()) == ([b"zombie"], 1)
+
+
+def test_records_come_only_with_a_right_to_commit_and_again_after_it_was_lost(
+    place: Place,
+) -> None:
+    write(place.config.bootstrap_servers[0], place.input.topic, [b"%d" % n for n in range(5)])
+    with impatient(), group_of(place) as group:
+        first_records(group, place)
+        assert until(lambda: has_left(group), PATIENCE_S)
+        polls = [group.poll()]
+        while not polls[-1].records:
+            assert len(polls) < 60
+            if polls[-1].new:
+                group.seek(0, 0)
+            polls.append(group.poll())
+    assert set().union(*(polled.gone for polled in polls)) == {0}
+    assert [record.offset for record in polls[-1].records[0]] == [0, 1, 2, 3, 4]
+    for polled in polls:
+        member = polled.membership
+        rightful = (
+            member.generation_id >= 0 and member.member_id and member.state == MemberState.STABLE
+        )
+        assert rightful or not (polled.records or polled.new)
+
+
+# ------------------------------------------------------------------ two of one name
+
+
+def test_a_member_displaced_by_another_of_its_name_is_fenced(place: Place) -> None:
+    write(place.config.bootstrap_servers[0], place.input.topic, [b"x"])
+    once = place.exactly_once()
+    with group_of(place) as first, group_of(place) as second:
+        old = first_records(first, place)
+        new = first_records(second, place)
+        with pytest.raises(Undelivered):
+            once.deliver(place.messages(b"old"), [], place.offsets(1), old.membership)
+        assert place.told() == []
+        once.deliver(place.messages(b"new"), [], place.offsets(1), new.membership)
+    assert (place.told(), place.saved()) == ([b"new"], 1)
+
+
+# ------------------------------------------------------------------ rule 7: stuck in a rebalance
+
+
+@dataclass(frozen=True)
+class Record:
+    offset: int
+
+
+@dataclass
+class Consumer:
+    """A member whose group is rebalancing for as long as the test says; of a log of ten records."""
+
+    state: MemberState = MemberState.REBALANCING
+    generation: int = 1
+    assigned: bool = True
+    next: int = 0
+    per_poll: int = 2
+    closed: bool = False
+    listener: Any = None
+    seeks: list[int] = field(default_factory=list)
+
+    def subscribe(self, topics: list[str], listener: Any) -> None:
+        self.listener = listener
+
+    def poll(self, timeout_ms: int) -> dict[TopicPartition, list[Record]]:
+        first, self.next = self.next, min(self.next + self.per_poll, 10)
+        records = [*map(Record, range(first, self.next))]
+        return {INPUT: records} if records and self.assigned else {}
+
+    def seek(self, tp: TopicPartition, offset: int) -> None:
+        self.seeks.append(offset)
+        self.next = offset
+
+    def assignment(self) -> set[TopicPartition]:
+        return {INPUT} if self.assigned else set()
+
+    def group_metadata(self) -> ConsumerGroupMetadata:
+        member = "me" if self.generation >= 0 else ""
+        return ConsumerGroupMetadata("group", self.generation, member, "w0", self.state)
+
+    def close(self, timeout_ms: int) -> None:
+        self.closed = True
+
+
+INPUT = TopicPartition("input", 0)
+
+
+class Stage:
+    """A `Group` over consumers and a clock that are in the test's hands."""
+
+    def __init__(self, session_s: float = SESSION_S) -> None:
+        self.made: list[Consumer] = []
+        self.now = 0.0
+        self.group = Group(self._make, "input", session_s, lambda: self.now)
+
+    def _make(self) -> Consumer:
+        self.made.append(Consumer())
+        return self.made[-1]
+
+    @property
+    def consumer(self) -> Consumer:
+        return self.made[-1]
+
+
+def offsets(polled: Polled) -> list[int]:
+    return [record.offset for record in polled.records.get(0, [])]
+
+
+@pytest.mark.parametrize(("session_s", "consumers"), [(SESSION_S, 2), (1e9, 1)])
+def test_a_rebalance_that_outlasts_the_session_gets_a_new_consumer(
+    session_s: float, consumers: int
+) -> None:
+    stage = Stage(session_s)
+    stage.consumer.assigned = False
+    for stage.now in (0.0, 1.0, SESSION_S):
+        assert not stage.group.poll().records
+        assert len(stage.made) == 1
+    stage.now = SESSION_S + 0.1
+    stage.group.poll()
+    assert len(stage.made) == consumers
+    assert stage.made[0].closed == (consumers == 2)
+    assert stage.group.replaced == consumers - 1
+
+
+def test_the_new_consumer_has_a_session_of_its_own_and_what_was_held_is_told_gone() -> None:
+    stage = Stage()
+    stage.consumer.state = MemberState.STABLE
+    assert stage.group.poll().new == {0}
+    stage.consumer.state = MemberState.REBALANCING
+    stage.now = SESSION_S + 1
+    assert stage.group.poll().gone == {0}
+    assert (len(stage.made), stage.group.held) == (2, set())
+    stage.now += SESSION_S - 0.1
+    stage.group.poll()
+    assert len(stage.made) == 2
+    stage.consumer.state = MemberState.STABLE
+    assert stage.group.poll().new == {0}
+
+
+def test_records_that_came_in_a_rebalance_are_read_again() -> None:
+    stage = Stage()
+    stage.consumer.state = MemberState.STABLE
+    assert offsets(stage.group.poll()) == [0, 1]
+    stage.consumer.state = MemberState.REBALANCING
+    assert [offsets(stage.group.poll()) for _ in range(3)] == [[], [], []]
+    assert stage.consumer.seeks == [2, 2, 2]  # what the client had given out
+    stage.consumer.state = MemberState.STABLE
+    assert [offsets(stage.group.poll()) for _ in range(2)] == [[2, 3], [4, 5]]
+
+
+def test_a_partition_given_in_a_rebalance_is_new_at_its_end() -> None:
+    stage = Stage()
+    stage.consumer.listener.on_partitions_assigned([INPUT])
+    polled = stage.group.poll()
+    assert (polled.new, polled.records) == (set(), {})
+    stage.consumer.state = MemberState.STABLE
+    assert stage.group.poll().new == {0}
+    assert stage.group.poll().new == set()
+
+
+def test_a_partition_that_went_and_came_back_is_both() -> None:
+    stage = Stage()
+    stage.consumer.state = MemberState.STABLE
+    stage.group.poll()
+    stage.consumer.listener.on_partitions_lost([INPUT])
+    stage.consumer.listener.on_partitions_assigned([INPUT])
+    polled = stage.group.poll()
+    assert (polled.gone, polled.new, stage.group.held) == ({0}, {0}, {0})
+
+
+def test_who_is_no_member_holds_nothing() -> None:
+    stage = Stage()
+    stage.consumer.state = MemberState.STABLE
+    stage.group.poll()
+    stage.consumer.generation = -1
+    polled = stage.group.poll()
+    assert (polled.gone, polled.records, stage.group.held) == ({0}, {}, set())
+    assert len(stage.made) == 1
+
+
+def test_with_the_shortest_polls_a_member_comes_out_of_every_rebalance(place: Place) -> None:
+    """Polls of 10 ms leave the bare client stuck for ever in most of its starts."""
+    write(place.config.bootstrap_servers[0], place.input.topic, [b"x"])
+    with group_of(place) as group:
+        seen: set[int] = set()
+
+        def comes() -> bool:
+            polled = group.poll(timeout_ms=10)
+            if polled.new:
+                group.seek(0, 0)
+            seen.update(polled.records)
+            return bool(seen)
+
+        assert until(comes, PATIENCE_S, pause_s=0)
