@@ -113,8 +113,7 @@ class Torment:
         _sleep_until(commit.at + plan.share * (LONGEST_S - AIM_S * aims))
         if aims:
             seen = len(worker.events)
-            if worker.wait_for(lambda event: event.name == BEGIN, PATIENCE_S, seen) is None:
-                return False
+            worker.wait_for(lambda event: event.name == BEGIN, AIM_S, seen)
             time.sleep(plan.share * 0.4 * _usual_transaction(worker))
         return worker.running
 
