@@ -115,6 +115,7 @@ class Worker:
             reset_state=reset_state,
         )
         self._again: set[int] = set()  # partitions whose memory is not what was committed
+        self._failed = 0  # commits in a row that came to nothing
         self._pace = self._say = self._checked = float("-inf")
         self._heard, self._trouble = time.monotonic(), cast("float | None", None)
         self._tell_of_models(versions)
@@ -151,8 +152,9 @@ class Worker:
         for partition in missing:
             polled.records.pop(partition, None)
         new -= missing
-        self._holdings.find_again({p: o for p, o in polled.lost.items() if p not in new})
-        if polled.gone or new:
+        lost = {partition: at for partition, at in polled.lost.items() if partition not in new}
+        self._holdings.find_again(lost)
+        if polled.gone or new or lost:
             self._rebalanced(new, polled)
         self._again = missing
 
@@ -213,6 +215,7 @@ class Worker:
         began = time.monotonic()
         self._sink.member = polled.membership
         self._sink.commit(outputs, self._pipeline.partitions)
+        self._failed = 0
         now = time.monotonic()
         self._shell.metrics.delivered(outputs, now - began, [now - came] if batches else [])
 
@@ -220,6 +223,10 @@ class Worker:
         """Forget all that was not committed; the next turn reads it again."""
         self._shell.metrics.aborted()
         self._shell.log.warning("a transaction came to nothing; reading again", reason=str(error))
+        self._failed += 1
+        if self._failed > 1:  # the group has given this member up, and its client does not know
+            self._holdings.release([*self._pipeline.partitions])
+            self._group.replace()
         self._again = set(self._group.held)
         self._shell.wait(self._config.kafka.retry_backoff_s)
 
