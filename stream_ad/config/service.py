@@ -74,8 +74,8 @@ class ClientConfig(Section):
     """Longest wait of a broker for `fetch_min_bytes`."""
     fetch_min_bytes: Annotated[int, Field(ge=1)] = 1
     """Least bytes of an answer."""
-    max_partition_fetch_bytes: Annotated[int, Field(ge=1 << 10)] = 8 << 20
-    """Most bytes of one partition in an answer; memory is about twice this for each partition."""
+    max_partition_fetch_bytes: Annotated[int, Field(ge=1 << 10)] = 32 << 20
+    """Most bytes of one partition in an answer, and 50 MiB of all; twice that is held in memory."""
     metadata_max_age_ms: Annotated[int, Field(ge=1_000)] = 30_000
     """How soon new partitions are seen."""
 

@@ -62,8 +62,9 @@ class Plant:
         return Windows(np.tile(self.names(), each), start, values, np.arange(len(values)))
 
     def detector(self, bank: int) -> Detector:
-        """Fit a detector whose bank holds so many different latents; nothing else matters."""
-        past = replace(self, machines=1, seed=self.seed + 1).windows(2 * bank, faults=False)
+        """Fit a detector on all machines whose bank holds so many different latents."""
+        each = 2 * bank // self.machines
+        past = replace(self, seed=self.seed + 1).windows(each, faults=False)
         detector = Detector(epochs=1, bank_windows=bank, device="cpu", seed=self.seed)
         detector.fit_windows(past, self.spec).set_budget(self.config.alarm)
         assert detector.report_["bank"] == bank
