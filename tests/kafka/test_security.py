@@ -131,7 +131,7 @@ def whole_transaction(config: KafkaConfig) -> None:
         assert config.topics.input is not None
         consumer.subscribe([config.topics.input])
         records: dict[TopicPartition, list[Any]] = {}
-        for _ in range(40):
+        for _ in range(120):
             try:
                 records = consumer.poll(500)
             except NoOffsetForPartitionError:

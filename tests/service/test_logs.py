@@ -79,12 +79,12 @@ def test_the_supervisor_has_no_slot(lines: Lines) -> None:
 
 
 def test_a_library_speaks_the_same_way(lines: Lines) -> None:
-    logging.getLogger("kafka.conn").error("node %d\nis gone", 3)
+    logging.getLogger("library.conn").error("node %d\nis gone", 3)
     (line,) = lines()
     assert (line["level"], line["event"], line["logger"], line["slot"]) == (
         "error",
         "node 3\nis gone",
-        "kafka.conn",
+        "library.conn",
         3,
     )
 
@@ -138,7 +138,7 @@ def test_a_hidden_text_reaches_no_line_wherever_it_stands(lines: Lines) -> None:
     log = logs.get()
     log.info(f"logging in with {PASSWORD}", reason=[f"<{PASSWORD}>"], **{PASSWORD: PASSWORD})
     log.info("an object", thing=Exception(PASSWORD))
-    logging.getLogger("kafka").error("refused: %s", PASSWORD)
+    logging.getLogger("library").error("refused: %s", PASSWORD)
     try:
         raise ValueError(PASSWORD)
     except ValueError:
