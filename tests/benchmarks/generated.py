@@ -61,10 +61,10 @@ class Plant:
         start = (SINCE + np.repeat(np.arange(each) * self.length, self.machines)) * 10**9
         return Windows(np.tile(self.names(), each), start, values, np.arange(len(values)))
 
-    def detector(self, bank: int) -> Detector:
-        """Fit a detector on all machines whose bank holds so many different latents."""
-        each = 2 * bank // self.machines
-        past = replace(self, seed=self.seed + 1).windows(each, faults=False)
+    def detector(self, bank: int, machines: int = 1) -> Detector:
+        """Fit a detector on the first machines whose bank holds so many different latents."""
+        plant = replace(self, machines=machines, seed=self.seed + 1)
+        past = plant.windows(2 * bank // machines, faults=False)
         detector = Detector(epochs=1, bank_windows=bank, device="cpu", seed=self.seed)
         detector.fit_windows(past, self.spec).set_budget(self.config.alarm)
         assert detector.report_["bank"] == bank

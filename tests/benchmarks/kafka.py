@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _measured(bootstrap: str, effort: Effort, place: Path) -> tuple[list[Figure], list[list[str]]]:
     plant = Plant(effort.machines, 8, 64)
-    detector = plant.detector(effort.bank)
+    detector = plant.detector(effort.bank, plant.machines)
     Registry(str(place / "registry")).publish(detector, 0, "for a benchmark")
     setting = Setting(bootstrap, place / "registry", plant)
     scaled = detector._fitted()[0].scale(plant.windows(2048 // plant.machines).values)
