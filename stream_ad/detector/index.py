@@ -66,7 +66,7 @@ class ExactIndex:
     def __init__(
         self,
         points: NDArray[Any],
-        device: torch.device = torch.device("cpu"),  # noqa: B008
+        device: torch.device = torch.device("cpu"),  # noqa: B008 - it is never changed
     ) -> None:
         exact = np.asarray(points, np.float64)
         self._middle = exact.mean(axis=0)
