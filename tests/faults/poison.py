@@ -95,7 +95,7 @@ class Memory:
     def figures(self) -> Iterator[Figure]:
         """Yield how the highest memory of the last third stands to that of the first."""
         first, _, last = np.array_split(np.array(self.seen, float), 3)
-        growth = float(last.max() / first.max() - 1) if len(first) else float("nan")
+        growth = float(last.max() / first.max() - 1) if len(last) else float("nan")
         yield Figure("memory growth", growth, GROWTH, "at most", form=".1%")
         yield Figure("highest memory MiB", max(self.seen, default=0) / MIB, form=",.0f")
 
