@@ -70,12 +70,10 @@ def close_silent(
 
     Parameters
     ----------
-    state : AlertState
-        Of that machine; changes in place.
-    machine_id : str
+    state, machine_id, rules
+        As `open_silent`.
     newest_ns : int
         Event time of the newest reading accepted by now.
-    rules : Rules
     reason : str
 
     Returns

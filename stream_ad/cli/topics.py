@@ -21,6 +21,8 @@ Partitions = Annotated[
     int | None, typer.Option(min=1, max=100_000, help="Of the input, where it does not exist yet.")
 ]
 
+FEWER = "`topics create` makes as many copies as there are brokers"
+
 
 @topics.command("plan")
 def plan_(
@@ -33,27 +35,31 @@ def plan_(
 ) -> None:
     """Show the topics, settings and rights that the service needs; changes nothing.
 
-    With --partitions no broker is asked.
+    With --partitions no broker is asked, and 3 copies are planned unless --replication says more.
     """
     from stream_ad.config import load_config
     from stream_ad.transport.kafka import topics as wanted
 
     settings = load_config(config)
+    copies, asked = wanted.COPIES, partitions is None
     if partitions is None:
-        partitions = _partitions_of_input(settings)
-    planned = wanted.plan(settings, partitions, replication or wanted.COPIES)
+        partitions, copies = _as_it_is(settings)
+    planned = wanted.plan(settings, partitions, replication or copies)
     if commands:
         typer.echo("\n".join(wanted.commands(settings, planned)))
     else:
         typer.echo(wanted.table(settings, planned))
+    if not (asked or replication):
+        typer.echo(f"# no broker was asked: where there are fewer than {copies}, {FEWER}")
 
 
-def _partitions_of_input(settings: Config) -> int:
+def _as_it_is(settings: Config) -> tuple[int, int]:
+    """Return the partitions of the input, and the copies that `create` would make."""
     from stream_ad.transport.kafka.clients import admin, once
-    from stream_ad.transport.kafka.topic_admin import require_input
+    from stream_ad.transport.kafka.topic_admin import copies, require_input
 
     with once(lambda: admin(settings.kafka), "stream-ad topics", settings.kafka) as client:
-        return require_input(client, settings)
+        return require_input(client, settings), copies(client)
 
 
 @topics.command()
@@ -67,12 +73,12 @@ def create(
     from stream_ad.config import load_config
     from stream_ad.transport.kafka import topic_admin
     from stream_ad.transport.kafka.clients import admin, once
-    from stream_ad.transport.kafka.topics import COPIES, plan
+    from stream_ad.transport.kafka.topics import plan
 
     settings = load_config(config)
     with once(lambda: admin(settings.kafka), "stream-ad topics", settings.kafka) as client:
-        number = topic_admin.require_input(client, settings, otherwise=partitions)
-        copies = replication or min(COPIES, topic_admin.broker_count(client))
+        number = topic_admin.require_input(client, settings, otherwise=partitions, making=True)
+        copies = replication or topic_admin.copies(client)
         for sentence in topic_admin.create(client, plan(settings, number, copies)):
             typer.echo(sentence)
     typer.echo("all topics are there")

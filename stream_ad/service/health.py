@@ -32,7 +32,7 @@ class Health:
         self._turn_s, self._stalled_s, self._clock = turn_s, stalled_s, clock
         self._last_turn = self._last_progress = clock()
         self._lag = 0
-        self._assigned, self._stable, self._model = 0, False, False
+        self._assigned, self._stable, self._model, self._heard = 0, False, False, True
 
     def turn(self) -> None:
         """Tell that the loop made a turn."""
@@ -49,7 +49,7 @@ class Health:
             self._last_progress = self._clock()
         self._lag = records
 
-    def ready(self, assigned: int, model: bool, *, stable: bool = True) -> None:
+    def ready(self, assigned: int, model: bool, *, stable: bool = True, heard: bool = True) -> None:
         """Tell what the worker has to work with.
 
         Parameters
@@ -60,8 +60,11 @@ class Health:
             Whether a model is loaded.
         stable : bool
             Whether the group has taken this member in.
+        heard : bool
+            Whether the group hears of it still.
         """
         self._assigned, self._stable, self._model = assigned, stable, model
+        self._heard = heard
 
     def stuck(self) -> str | None:
         """Say why the process should be started anew; None while it lives."""
@@ -79,4 +82,9 @@ class Health:
             return "no model is loaded"
         if not self._assigned and not self._stable:
             return "no partition is assigned and the group has not taken this member in"
+        if not self._heard:
+            return (
+                "the group has not heard of this worker for kafka.session_timeout_s: "
+                "the brokers are away, or another process has the same kafka.instance"
+            )
         return None

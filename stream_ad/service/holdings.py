@@ -19,9 +19,9 @@ from stream_ad.transport.kafka.ledger import Mark
 from stream_ad.transport.kafka.membership import Group, Saved, default_partition
 from stream_ad.transport.kafka.restore import StateReader
 from stream_ad.transport.kafka.sink import KafkaSink
+from stream_ad.transport.kafka.waits import ENDED_S
 
 MOSTLY = 0.9  # of a partition's machines lie where the default partitioner sends them
-PATIENCE_S = 15.0  # beyond a transaction's time-out: brokers end it up to 10 s late
 
 
 class Holdings:
@@ -78,10 +78,10 @@ class Holdings:
         """
         wanted = sorted(partitions)
         began = time.monotonic()
-        timeout_s = self._config.kafka.transaction_timeout_s + PATIENCE_S
+        timeout_s = self._config.kafka.transaction_timeout_s + ENDED_S
         self._shell.log.info("assigned", partitions=wanted)
         # in this order: a state must not be older than the position it goes with
-        saved = self._group.saved(wanted, timeout_s, self._shell.turn)
+        saved = self._group.saved(wanted, timeout_s, self._shell.go_on)
         records = self._states.read(wanted)
         starts, ends = self._group.beginning(wanted), self._group.end(wanted)
         told = []
@@ -107,7 +107,9 @@ class Holdings:
 
         They are paused; the others go on.
         """
-        missing = self._states.missing(partitions)
+        missing = set[int]()
+        if partitions:  # reader and writer learn of new ones each in their own time
+            missing = self._states.missing(partitions) | self._sink.missing(partitions)
         if missing != self._waiting:
             self._waiting = missing
             if missing:
@@ -116,6 +118,8 @@ class Holdings:
                     partitions=sorted(missing),
                     advice="`stream-ad topics create` adds what is missing",
                 )
+        for partition in missing:
+            self._group.seek(partition, 0)  # one without a position stops them all
         self._group.pause(missing)
         return missing
 
@@ -132,6 +136,13 @@ class Holdings:
         machines = self._pipeline.take_over(partition, states)
         machines.position = saved.offset
         machines.touched = dict.fromkeys(begun, BY_THE_CLOCK)
+        if begun:
+            self._shell.log.warning(
+                "machine states given up, as asked: they begin anew",
+                partition=partition,
+                machines=len(begun),
+                incidents_closed=len(told),
+            )
         mark = saved.mark
         if max([mark.through, *(state.through for state in states.values())]) >= end:
             mark = self._forget_offsets(partition, machines, mark)

@@ -21,6 +21,7 @@ from structlog.stdlib import BoundLogger, ProcessorFormatter
 
 OWN = "stream_ad"
 SECRET_WORDS = ("password", "passwd", "secret", "token", "credential", "private_key")
+TRACE = "trace"  # the field of lines that are counted by who reads them: all of them pass
 LONGEST_TEXT, MOST_ITEMS, DEEPEST = 2_000, 100, 5
 PERIOD_S, OWN_BURST, FOREIGN_BURST, MOST_KINDS = 10.0, 50, 3, 1_000
 
@@ -93,7 +94,8 @@ class Repeats(logging.Filter):
     """Lets few lines of one kind pass in ten seconds and counts the others.
 
     A kind is the event of our own lines and the unformatted message of others'. The first
-    line that passes again carries ``repeats``, the number of those that did not.
+    line that passes again carries ``repeats``, the number of those that did not. Our own with
+    the field ``trace`` all pass.
 
     Parameters
     ----------
@@ -111,6 +113,8 @@ class Repeats(logging.Filter):
         """Say whether a line may pass."""
         message: Any = record.msg  # of our own lines, the event with its fields
         own = isinstance(message, dict)
+        if own and message.get(TRACE):
+            return True
         text = str(message["event"] if own else message)[:LONGEST_TEXT]
         with self._guard:
             passes, repeats = self._count(

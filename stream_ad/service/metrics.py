@@ -103,6 +103,13 @@ class Metrics:
         """
         if not n or reason in TOLD_ELSEWHERE:
             return
+        if reason == "line_moved":
+            self._series.line_moves.inc(n)
+            return
+        if reason == "muted":
+            self._series.muted.inc(n)
+            self._scored -= n  # no alarm can come in their time
+            return
         if reason in UNUSED:
             counter = self._series.unused
         else:
@@ -169,6 +176,10 @@ class Metrics:
     def machines(self, n: int) -> None:
         """Set how many machines this worker holds."""
         self._series.machines.set(n)
+
+    def line_offset(self, highest: float) -> None:
+        """Set how far the alarm line of any machine of this worker stands from its model's."""
+        self._series.line_offset.set(highest)
 
     def two_partitions(self, n: int) -> None:
         """Set how many machines are seen on two partitions."""

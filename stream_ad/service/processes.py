@@ -14,6 +14,7 @@ from stream_ad.config import Config, KafkaConfig
 from stream_ad.errors import StreamAdError
 from stream_ad.service import logs
 from stream_ad.service.requirements import require
+from stream_ad.service.stop import Stopped
 from stream_ad.service.supervisor import REFUSED, Command, Supervisor
 
 FAILED = 1
@@ -86,9 +87,12 @@ def work(config: Config, slot: int, parent: int | None, *, reset_state: bool) ->
         from stream_ad.service.shell import Shell
 
         with Shell.open(config, slot, parent) as shell:
-            from stream_ad.service.worker import run_worker
+            with shell.at_once():  # it takes seconds
+                from stream_ad.service.worker import run_worker
 
             run_worker(config, slot, reset_state=reset_state, shell=shell)
+    except Stopped:
+        pass
     except StreamAdError as error:
         log.error("worker cannot go on", reason=str(error), kind=type(error).__name__)
         return REFUSED

@@ -23,17 +23,19 @@ LOOK_S = 2.0
 
 
 def await_versions(config: Config, spec: WindowSpec, shell: Shell) -> Sequence[Version]:
-    """Return the registry's versions, waiting for the first one; none when asked to stop.
+    """Return the registry's versions, waiting for the first one.
 
     Raises
     ------
     ArtifactError
         One of them cannot be trusted.
+    Stopped
+        The worker shall end.
     """
     assert config.registry.uri is not None
     registry, told = Registry(config.registry.uri), False
-    while not shell.stopping:
-        shell.turn()
+    while True:
+        shell.go_on()
         try:
             return registry.load(spec, config)
         except ArtifactNotFound as error:
@@ -42,33 +44,32 @@ def await_versions(config: Config, spec: WindowSpec, shell: Shell) -> Sequence[V
             told = True
             shell.health.ready(0, model=False, stable=False)
             shell.wait(LOOK_S)
-    return []
 
 
-def await_topics(config: Config, shell: Shell) -> bool:
-    """Wait until every topic is there; return False when asked to stop.
+def await_topics(config: Config, shell: Shell) -> None:
+    """Wait until every topic is there.
 
     Raises
     ------
     BrokerError
         One of them may not be seen, and the consumer would wait for its records for ever; or
         `stream-ad topics check` finds an error in one.
+    Stopped
+        The worker shall end.
     """
     names = config.kafka.topics
     topics = (names.input, names.alerts, names.scores, names.dead_letter, names.state)
     needed = {name for name in topics if name is not None}
     told: set[str] = set()
-    while not shell.stopping:
-        missing = needed - _seen(config, needed, shell)
-        if not missing:
-            _judge(config, shell)
-            return True
+    shell.health.ready(0, model=True, stable=False)
+    while missing := needed - _seen(config, needed, shell):
         if missing != told:
             advice = "`stream-ad topics create` makes them, the input's producer the input"
             shell.log.warning("waiting for topics", topics=sorted(missing), advice=advice)
             told = missing
         shell.wait(LOOK_S)
-    return False
+        shell.go_on()
+    _judge(config, shell)
 
 
 def _seen(config: Config, needed: set[str], shell: Shell) -> set[str]:
@@ -95,8 +96,14 @@ def _asked(config: Config, shell: Shell, question: Callable[[KafkaAdminClient], 
         finally:
             client.close()
 
-    def until() -> bool:
-        shell.turn()
-        return shell.stopping
+    return insistently(ask, "looking at the topics", config, shell)
 
-    return patiently(ask, "looking at the topics", config.kafka, until=until, log=shell.log.warning)
+
+def insistently(make: Callable[[], T], what: str, config: Config, shell: Shell) -> T:
+    """Do what needs brokers, however long they are away; `Stopped` when the worker shall end."""
+
+    def until() -> bool:
+        shell.go_on()
+        return False
+
+    return patiently(make, what, config.kafka, until=until, log=shell.log.warning)

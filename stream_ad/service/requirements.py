@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from stream_ad.config import Config
 from stream_ad.errors import ConfigError
+from stream_ad.transport.kafka.topics import state_bytes
 
 
 def require(config: Config) -> None:
@@ -18,7 +17,7 @@ def require(config: Config) -> None:
     Raises
     ------
     ConfigError
-        Names the first key that has to be there.
+        Names the first key that has to be there, or what makes machine states too large.
 
     Examples
     --------
@@ -38,15 +37,4 @@ def require(config: Config) -> None:
     for key, (value, allowed) in needed.items():
         if not value:
             raise ConfigError(key, value, allowed)
-    _topics_differ(config)
-
-
-def _topics_differ(config: Config) -> None:
-    # a service that reads what it writes never comes to an end
-    names = {key: name for key, name in config.kafka.topics.model_dump().items() if name}
-    used = Counter(names.values())
-    for key, name in names.items():
-        if used[name] > 1:
-            others = [other for other in names if names[other] == name and other != key]
-            allowed = f"a topic of its own (kafka.topics.{others[0]} is the same)"
-            raise ConfigError(f"kafka.topics.{key}", name, allowed)
+    state_bytes(config)

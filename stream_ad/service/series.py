@@ -46,16 +46,22 @@ class Series:
     def _define_outputs(self) -> None:
         counter, gauge = self._counter, self._gauge
         self.windows = counter("windows_scored", "Windows scored.")
+        self.muted = counter("windows_muted", "Windows scored that may raise no alarm.")
         self.not_scored = counter("windows_not_scored", "Windows that got no score.", "reason")
         self.events = counter("incident_events", "Incident events.", "kind", "severity", "event")
         self.incidents = gauge("incidents_open", "Incidents open now.", "severity")
         self.latency = self._histogram(
             "score_latency_seconds", "From the poll of records to the commit of theirs.", QUICK
         )
+        self.line_offset = gauge(
+            "line_offset_max", "How far the alarm line that moved most stands from its model's."
+        )
+        self.line_moves = counter("line_moves", "Moves of alarm lines by drift.report.")
         self.asked = gauge("alarm_budget_per_machine_day", "False alarms allowed.")
         self.achieved = gauge(
             "process_incidents_per_machine_day",
-            "Process incidents per day of scored time since start; none before a whole day.",
+            "Process incidents per day of scored time that is not muted, since start; none before "
+            "a whole day.",
         )
         self.achieved.set(UNKNOWN)
 

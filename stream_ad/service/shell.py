@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from prometheus_client import disable_created_metrics
@@ -16,9 +16,7 @@ from stream_ad.service.health import Health
 from stream_ad.service.metrics import Metrics
 from stream_ad.service.stop import Stop
 from stream_ad.service.watchdog import Watchdog
-
-# Beyond the time that a transaction may hang: first /livez says so, then the watchdog acts.
-TURN_S, WATCHDOG_S, STALLED_S = 10.0, 30.0, 120.0
+from stream_ad.transport.kafka.waits import STALLED_S, STUCK_S, WATCHDOG_S
 
 
 @dataclass(frozen=True)
@@ -73,16 +71,17 @@ class Shell:
         """
         disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series
         limit_s = config.kafka.transaction_timeout_s
-        log, metrics = logs.get(), Metrics()
-        health = Health(limit_s + TURN_S, limit_s + STALLED_S)
+        log, metrics, stop = logs.get(), Metrics(), Stop()
+        health = Health(limit_s + STUCK_S, limit_s + STALLED_S)
         dog = Watchdog(
             limit_s + WATCHDOG_S,
             parent=parent,
+            stopping=lambda: stop.asked > 0,
             say=lambda why: log.error("worker ended by its watchdog", reason=why),
         )
-        shell = cls(log, metrics, dog, health)
+        shell = cls(log, metrics, dog, health, stop)
         with ExitStack() as stack:
-            stack.enter_context(shell._stop.on_signals())
+            stack.enter_context(stop.on_signals())
             if config.metrics.port is not None:
                 port = config.metrics.port + slot
                 endpoints = Endpoints(config.metrics.host, port, metrics.registry, health)
@@ -100,6 +99,15 @@ class Shell:
         """Tell watchdog and liveness that the loop made a turn; call it while waiting, too."""
         self.watchdog.progress()
         self.health.turn()
+
+    def at_once(self) -> AbstractContextManager[None]:
+        """Return a block that an end breaks off with `Stopped`, as nothing in it needs an end."""
+        return self._stop.at_once()
+
+    def go_on(self) -> None:
+        """Make a turn; raise `Stopped` where the worker shall end. For waits of many turns."""
+        self._stop.look()
+        self.turn()
 
     def stop(self) -> None:
         """Ask the worker to end, as the signals do."""

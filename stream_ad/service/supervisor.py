@@ -19,7 +19,7 @@ from stream_ad.service.stop import Stop
 REFUSED = 2
 LONGEST_PAUSE_S = 30.0
 HEALTHY_S = 60.0  # a life that sets the back-off to its beginning
-GRACE_S = 20.0  # less than what container runtimes give to the whole service
+GRACE_S = 8.0  # less than what container runtimes give to the whole service
 LOOK_S = 0.1
 
 Command = Callable[[int], Sequence[str]]
@@ -71,8 +71,8 @@ class Supervisor:
             try:
                 refused = self._watch()
             finally:
-                self._end()
-        return REFUSED if refused else 0
+                codes = self._end()
+        return REFUSED if refused or REFUSED in codes else 0
 
     def _watch(self) -> bool:
         while not self._stop.asked:
@@ -121,7 +121,8 @@ class Supervisor:
         slot.due = now + slot.pause_s
         slot.pause_s = min(2 * slot.pause_s, LONGEST_PAUSE_S)
 
-    def _end(self) -> None:
+    def _end(self) -> list[int]:
+        """Ask all workers to end and wait for it; return their exit codes."""
         children = [slot.child for slot in self._slots if slot.child is not None]
         self._log.info("service stops", workers=len(children))
         for child in children:
@@ -131,6 +132,7 @@ class Supervisor:
             if time.monotonic() > latest or self._stop.asked > asked:
                 self._kill(children)
             time.sleep(LOOK_S)
+        return [child.wait() for child in children]
 
     def _kill(self, children: Sequence[subprocess.Popen[bytes]]) -> None:
         for child in children:

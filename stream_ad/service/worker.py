@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from stream_ad.config import Config
-from stream_ad.errors import BrokerError
 from stream_ad.pipeline import Pipeline
 from stream_ad.service.holdings import Holdings
-from stream_ad.service.readiness import await_topics, await_versions
+from stream_ad.service.readiness import await_topics, await_versions, insistently
+from stream_ad.service.remarks import Remarks
 from stream_ad.service.shell import Shell
-from stream_ad.transport.base import Batch, Outputs
+from stream_ad.service.stop import Stopped
+from stream_ad.transport.base import Batch, DeadLetter, Outputs
 from stream_ad.transport.kafka import clients, reasons
 from stream_ad.transport.kafka.delivery import (
     AtLeastOnce,
@@ -60,16 +63,13 @@ def run_worker(config: Config, slot: int, *, reset_state: bool, shell: Shell) ->
         What one may.
     """
     spec = WindowSpec.from_config(config.windows)
-    try:
-        versions = await_versions(config, spec, shell)
-        if not versions or not await_topics(config, shell):
-            return
-        worker = Worker(config, slot, versions, shell, reset_state=reset_state)
+    with suppress(Stopped):
+        with shell.at_once():
+            versions = await_versions(config, spec, shell)
+            await_topics(config, shell)
+            worker = Worker(config, slot, versions, shell, reset_state=reset_state)
         worker.run()
         worker.close()  # not after an error: a client in trouble may not let go, the process does
-    except BrokerError:
-        if not shell.stopping:  # else it is the wait for brokers that was cut short
-            raise
 
 
 class Worker:
@@ -99,7 +99,7 @@ class Worker:
         # first of all, as it ends what a predecessor of the same name left open
         self._delivery = self._patiently(self._make_delivery, "starting to write")
         self._states = self._patiently(
-            lambda: StateReader(kafka, shell.turn), "starting to read states"
+            lambda: StateReader(kafka, shell.go_on), "starting to read states"
         )
         self._pipeline = Pipeline(config, self._spec, versions)
         self._incoming = Incoming(config, self._spec)
@@ -118,6 +118,8 @@ class Worker:
         self._failed = 0  # commits in a row that came to nothing
         self._pace = self._say = self._checked = float("-inf")
         self._heard, self._trouble = time.monotonic(), cast("float | None", None)
+        self._remarks = Remarks(shell.log, kafka.topics.input, versions[0].effective_from - 1)
+        self._unready = shell.health.not_ready()  # told already that it joins the group
         self._tell_of_models(versions)
 
     def run(self) -> None:
@@ -151,8 +153,8 @@ class Worker:
         missing = self._holdings.without_states(new)
         for partition in missing:
             polled.records.pop(partition, None)
-        new -= missing
         lost = {partition: at for partition, at in polled.lost.items() if partition not in new}
+        new -= missing
         self._holdings.find_again(lost)
         if polled.gone or new or lost:
             self._rebalanced(new, polled)
@@ -182,7 +184,7 @@ class Worker:
         records = sum(map(len, polled.records.values()))
         if records < FEW:
             self._pace = came + self._config.kafka.batch_s
-        self._tell(batches, polled, records)
+        self._tell(batches, outputs.dead, polled, records)
         self._pipeline.settle()
 
     def _pipeline_changed(self) -> bool:
@@ -232,27 +234,27 @@ class Worker:
 
     def _make_delivery(self) -> Delivery:
         kafka, slot = self._config.kafka, self._slot
-        flush_s, trace = kafka.transaction_timeout_s, self._shell.log.info if is_traced() else None
-        exactly = ExactlyOnce(lambda: clients.transactional_producer(kafka, slot), flush_s, trace)
+        flush_s = kafka.transaction_timeout_s
+        trace = partial(self._shell.log.info, trace=True) if is_traced() else None
+
+        def exactly() -> ExactlyOnce:
+            make = partial(clients.transactional_producer, kafka, slot)
+            return ExactlyOnce(make, flush_s, trace)
+
         if kafka.delivery == "exactly_once":
-            return exactly
+            return exactly()
         return AtLeastOnce(lambda: clients.plain_producer(kafka), exactly, flush_s)
 
     def _make_consumer(self) -> Any:
         kafka, slot = self._config.kafka, self._slot
         most = max(1, MOST_WINDOWS // self._spec.overlap)
+        self._shell.health.ready(0, model=True, stable=False)  # however long brokers are away
         return self._patiently(
             lambda: clients.group_consumer(kafka, slot, most), "joining the group"
         )
 
     def _patiently(self, make: Callable[[], T], what: str) -> T:
-        def until() -> bool:
-            self._shell.turn()
-            return self._shell.stopping
-
-        return clients.patiently(
-            make, what, self._config.kafka, until=until, log=self._shell.log.warning
-        )
+        return insistently(make, what, self._config, self._shell)
 
     def _tell_of_models(self, versions: Sequence[Version]) -> None:
         newest, metrics = versions[-1], self._shell.metrics
@@ -260,21 +262,25 @@ class Worker:
         asked = self._config.alarm.budget_per_machine_day
         metrics.budget(asked, self._spec.hop_ns / NS)
 
-    def _tell(self, batches: Sequence[Batch], polled: Polled, records: int) -> None:
+    def _tell(
+        self, batches: Sequence[Batch], dead: Sequence[DeadLetter], polled: Polled, records: int
+    ) -> None:
         """Say what a commit held: to the metrics, and now and then to the log."""
-        metrics = self._shell.metrics
+        metrics, times = self._shell.metrics, list[int | None]()
         for batch in batches:
             machines = self._pipeline.partitions[batch.partition]
             newest = machines.newest(machines.touched)
+            times.append(newest)
             lag = self._group.lag(batch.partition) or 0
             metrics.polled(batch.partition, len(polled.records[batch.partition]), lag, newest)
             for reason, n in batch.counts.items():
                 metrics.counted(reason, n)
         for reason, n in self._pipeline.counted.items():
             metrics.counted(reason, n)
+        self._remarks.committed(dead, self._pipeline.counted, times)
         metrics.two_partitions(len(self._holdings.astray()))
         self._shell.health.took(records)
-        if time.monotonic() >= self._say:
+        if records and time.monotonic() >= self._say:
             self._say = time.monotonic() + SAY_S
             self._shell.log.info("committed", records=records, partitions=sorted(polled.records))
 
@@ -288,8 +294,21 @@ class Worker:
             self._shell.metrics.polled(partition, 0, lag)
         self._shell.health.lag(sum(lags.values()))
         self._tell_of_brokers(began)
-        self._shell.health.ready(len(held), model=True, stable=polled.stable)
-        self._shell.metrics.machines(sum(1 for _ in self._pipeline.states()))
+        heard = self._group.is_heard()
+        self._shell.health.ready(len(held), model=True, stable=polled.stable, heard=heard)
+        self._tell_whether_ready()
+        offsets = [state.alerts.line.offset for state in self._pipeline.states()]
+        self._shell.metrics.machines(len(offsets))
+        self._shell.metrics.line_offset(max(offsets, default=0.0))
+
+    def _tell_whether_ready(self) -> None:
+        why = self._shell.health.not_ready()
+        if why != self._unready:
+            if why is None:
+                self._shell.log.info("ready")
+            else:
+                self._shell.log.warning("not ready", reason=why)
+        self._unready = why
 
     def _tell_of_brokers(self, now: float) -> None:
         """Say once that brokers are away, since the client itself only gives nothing."""

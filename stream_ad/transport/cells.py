@@ -61,11 +61,11 @@ def one_number(cell: object, counts: Counter[str]) -> float | None:
     """
     kind = type(cell)
     if kind is float or cell is None:
-        return cell  # type: ignore[return-value]
+        return cell  # type: ignore[return-value]  # `kind` says so
     if kind is int:
-        return float(cell) if abs(cell) < _BEYOND else np.inf  # type: ignore[arg-type]
+        return float(cell) if abs(cell) < _BEYOND else np.inf  # type: ignore[arg-type]  # likewise
     if kind is str:
-        text = cell.strip(_SPACES)  # type: ignore[attr-defined]
+        text = cell.strip(_SPACES)  # type: ignore[attr-defined]  # likewise
         if text in MISSING:
             return None
         if _NUMBER_PATTERN.fullmatch(text):

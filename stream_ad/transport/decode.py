@@ -166,8 +166,8 @@ class Decoder:
         others = self._columns(rows, counts)
         if taken is None or not len(taken):
             return others
-        both: Any = type(taken).concat([taken, others])  # type: ignore[list-item]
-        return both.take(np.argsort(both.offset, kind="stable"))  # type: ignore[no-any-return]
+        both: Any = type(taken).concat([taken, others])  # type: ignore[list-item]  # of one kind
+        return both.take(np.argsort(both.offset, kind="stable"))  # type: ignore[no-any-return]  # like both
 
     def _columns(
         self, rows: list[tuple[str, int, int, Any]], counts: Counter[str]
@@ -249,7 +249,7 @@ class Decoder:
             judged = _MODELS[self._format].model_validate(given, strict=True)
         except ValidationError as error:
             raise Rejected("InvalidRecord", self._explain(error, time_key)) from None
-        return str(judged.machine_id)  # type: ignore[attr-defined]
+        return str(judged.machine_id)  # type: ignore[attr-defined]  # all have one
 
     def _explain(self, error: ValidationError, time_key: str) -> str:
         first = error.errors()[0]
@@ -259,12 +259,17 @@ class Decoder:
         # the last parts of a place are the members of a union, not keys of the record
         key = str(own.get(field, field)) + (f".{inner[0]}" if inner and inner[0].isdigit() else "")
         if first["type"] == "missing":
-            return f"{key}: field required"
+            return f"{key}: field required{self._where(field)}"
         allowed = first["msg"].removeprefix("Input should be ")
         allowed = {time_key: ALLOWED, "machine_id": NAME_ALLOWED, "sensor": NAME_ALLOWED}.get(
             field, allowed
         )
         return f"{key} = {brief(first['input'])}: allowed is {allowed}"
+
+    def _where(self, field: str) -> str:
+        if self._format != "reading" or field != "values":
+            return ""
+        return ' (input.fields.values names it, "." where the sensors stand beside the time)'
 
     def _reading(self, tree: dict[str, Any], values: dict[str, Any], counts: Counter[str]) -> Cells:
         if len(values) > self._limits.sensors:

@@ -142,6 +142,11 @@ class AppendFile:
 class Folder:
     """An output folder that only one run writes at a time.
 
+    Attributes
+    ----------
+    made : bool
+        Whether it was not there before.
+
     Raises
     ------
     OutputError
@@ -149,7 +154,7 @@ class Folder:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.made = path, not path.exists()
         with writing(path):
             path.mkdir(parents=True, exist_ok=True)
             self._handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

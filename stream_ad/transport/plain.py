@@ -125,7 +125,7 @@ class PlainRecords:
         if self._machine is None:
             looks.machines = [ONE_MACHINE] * len(looks.places)
         elif self._machine == KEY:
-            looks.machines = [_text(keys[place]) for place in looks.places]  # type: ignore[index]
+            looks.machines = [_text(keys[place]) for place in looks.places]  # type: ignore[index]  # given with $key
         elif int in map(type, looks.machines):  # many producers number their machines
             looks.machines = [str(m) if type(m) is int else m for m in looks.machines]
 

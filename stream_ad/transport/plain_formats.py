@@ -157,7 +157,7 @@ class PlainWindows:
         """Return the cells, (n, T, C)."""
         return np.frombuffer(b"".join(cells), np.float64).reshape(len(cells), *self._shape)
 
-    def are_plain(self, cells: Any) -> bool:  # noqa: ARG002
+    def are_plain(self, cells: Any) -> bool:  # noqa: ARG002 (of all formats)
         """Return True: they were looked at."""
         return True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -47,7 +48,8 @@ class FileSink:
 
     A folder with the checkpoint of an unfinished run of the same input and config is resumed
     (``restored``): outputs are cut back to what the checkpoint stands for. A finished run is
-    overwritten; other files in the folder are left alone.
+    overwritten; other files in the folder are left alone. A folder that was made for a run that
+    failed before it wrote anything is removed again.
 
     Commits are grouped: one checkpoint in ``checkpoint_s``, less often where many machines
     make checkpoints so large that they would take more than a tenth of the time.
@@ -187,7 +189,22 @@ class FileSink:
         trace: TracebackType | None,
     ) -> None:
         # after an exception the states may be ahead of the position: keep the last checkpoint
-        self.close() if kind is None else self.abort()
+        if kind is None:
+            self.close()
+            return
+        self._leave_nothing()
+        self.abort()
+
+    def _leave_nothing(self) -> None:
+        """Remove a folder that was made for nothing."""
+        path = self._folder.path
+        written = any(len(_HEADS[name]) < file.length for name, file in self._files.items())
+        if written or not self._folder.made or (path / NAME).exists():
+            return
+        with suppress(OSError):  # what went wrong is more than what is left
+            for name in _HEADS:
+                (path / name).unlink(missing_ok=True)
+            path.rmdir()  # refuses while something else is in it
 
     def _unfinished(self, found: Checkpoint | None) -> Checkpoint | None:
         path = self._folder.path / NAME

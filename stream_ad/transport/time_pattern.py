@@ -38,7 +38,7 @@ class TimePattern:
 
     def __init__(self, pattern: str) -> None:
         try:
-            datetime.strptime(datetime(2000, 1, 1, tzinfo=UTC).strftime(pattern), pattern)  # noqa: DTZ007
+            datetime.strptime(datetime(2000, 1, 1, tzinfo=UTC).strftime(pattern), pattern)  # noqa: DTZ007 (only tried)
         except ValueError as error:
             allowed = f"a pattern of strptime, such as '%d.%m.%Y %H:%M:%S' ({error})"
             raise ConfigError("input.time_format", pattern, allowed) from error

@@ -10,7 +10,8 @@ the same without a zone                local time of ``input.time_zone``; withou
 whole number, or text of one           epoch in ``input.time_unit``
 number with decimals, or text of one   likewise, rounded to the microsecond (a float has no more);
                                        in a column of text with the sign of ``csv.decimal``
-text, with ``input.time_format``       that pattern of ``datetime.strptime``, and nothing else
+text, with ``input.time_format``       that pattern of ``datetime.strptime``; what does not fit it
+                                       may be RFC 3339 with its zone, and nothing else
 =====================================  ====================================================
 
 Times before 1970 and after 2261 are unreadable. ``local_time`` says what becomes of the hours at
@@ -49,7 +50,7 @@ _LONGEST = 64
 _ISO = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
     r"(?:[Tt ]([0-9]{2})(?::([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?)?"
-    r" ?([Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
+    r" ?(?P<zone>[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
 )
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -116,8 +117,7 @@ class TimeReader:
     def _text(self, text: str, counts: Counter[str]) -> int:
         text = text.strip()
         if self._pattern is not None:
-            read = self._pattern.one(text)
-            return NAT if read is None else self._zoned(*read, counts)
+            return self._by_pattern(self._pattern, text, counts)
         if found := _ISO.fullmatch(text):
             return self._iso(found, counts)
         if len(text) > _LONGEST:
@@ -125,6 +125,14 @@ class TimeReader:
         if _WHOLE.fullmatch(text):
             return _in_range(int(text) * self._unit)
         return self._float(float(text)) if _DECIMAL.fullmatch(text) else NAT
+
+    def _by_pattern(self, pattern: TimePattern, text: str, counts: Counter[str]) -> int:
+        read = pattern.one(text)
+        if read is not None:
+            return self._zoned(*read, counts)
+        # nothing else can be meant by a date, a clock and a zone
+        found = _ISO.fullmatch(text)
+        return self._iso(found, counts) if found and found["zone"] else NAT
 
     def _iso(self, found: re.Match[str], counts: Counter[str]) -> int:
         day, hour, minute, second, decimals, zone = found.groups()

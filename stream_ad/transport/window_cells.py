@@ -43,7 +43,7 @@ class WindowCells:
     def is_plain(self, parts: dict[str, Any]) -> bool:
         """Return whether the judge would accept the parts; it may also where this says no."""
         period, names = parts.get("period_s"), parts.get("sensors")
-        if type(period) not in _NUMBER_TYPES or not 0 < period <= _LONGEST_S:  # type: ignore[operator]
+        if type(period) not in _NUMBER_TYPES or not 0 < period <= _LONGEST_S:  # type: ignore[operator]  # a number
             return False
         if type(names) is not list or not _are_names(names):
             return False

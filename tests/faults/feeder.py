@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from kafka import KafkaProducer
 
+from tests.faults.background import Background
 from tests.faults.load import Record
 from tests.faults.outcome import LONGEST_MESSAGE
 
@@ -17,7 +17,7 @@ AT_ONCE = 50
 TRICKLE = 100.0  # records a second when the allowance is used up: whoever waits for one gets one
 
 
-class Feeder:
+class Feeder(Background):
     """Sends records from a thread of its own, in their order, by the key's partition.
 
     Parameters
@@ -35,6 +35,7 @@ class Feeder:
     """
 
     def __init__(self, bootstrap: str, topic: str, records: Sequence[Record], rate: float) -> None:
+        super().__init__()
         self.bad: dict[tuple[int, int], Record] = {}
         self.sent = 0
         self._topic, self._records, self._rate = topic, records, rate
@@ -42,7 +43,6 @@ class Feeder:
         self._resting_until = 0.0
         self._pending: list[tuple[Any, Record]] = []
         self._failure: BaseException | None = None
-        self._stopped = threading.Event()
         self._producer = KafkaProducer(
             bootstrap_servers=bootstrap,
             acks="all",
@@ -51,7 +51,6 @@ class Feeder:
             max_request_size=LONGEST_MESSAGE,
             allow_auto_create_topics=False,
         )
-        self._thread = threading.Thread(target=self._run, name="feeder", daemon=True)
 
     def allow(self, share: float) -> None:
         """Let this share of all records go at full rate."""
@@ -65,13 +64,9 @@ class Feeder:
         """Send the rest at a rate and wait until all records are acknowledged."""
         self._rate = rate
         self.allow(1)
-        self._thread.join()
+        self.join()
         if self._failure is not None:
             raise self._failure
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
 
     def __exit__(
         self,
@@ -79,14 +74,13 @@ class Feeder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stopped.set()
-        self._thread.join()
+        super().__exit__(kind, error, trace)
         self._producer.close(timeout=0 if kind else 10)
 
-    def _run(self) -> None:
+    def _work(self) -> None:
         try:
-            while self.sent < len(self._records) and not self._stopped.is_set():
-                self._stopped.wait(max(0.0, self._resting_until - time.monotonic()))
+            while self.sent < len(self._records) and not self.over.is_set():
+                self.over.wait(max(0.0, self._resting_until - time.monotonic()))
                 self._send(self._records[self.sent : self.sent + AT_ONCE])
                 self._settle()
             self._producer.flush()
@@ -104,10 +98,10 @@ class Feeder:
         self._pause(began + len(records) / rate)
 
     def _pause(self, until: float) -> None:
-        while time.monotonic() < until and not self._stopped.is_set():
+        while time.monotonic() < until and not self.over.is_set():
             if self._allowance > self.sent and until - time.monotonic() > AT_ONCE / self._rate:
                 return  # the allowance was raised while this one trickled
-            self._stopped.wait(min(0.05, max(0.0, until - time.monotonic())))
+            self.over.wait(min(0.05, max(0.0, until - time.monotonic())))
 
     def _settle(self) -> None:
         """Look at what is acknowledged; the first failure ends everything."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import orjson
-from kafka import KafkaConsumer, TopicPartition
 
 from tests.faults.oracle import Output
+from tests.kafka.clients import records
 
 # Names the group, which the two runs that are compared do not share.
 OF_THE_RUN = {"ce_source"}
@@ -48,7 +47,7 @@ class Outcome:
     def read(cls, bootstrap: str, topics: Topics) -> Outcome:
         """Read all topics to their ends; nothing may be written meanwhile."""
         names = (topics.alerts, topics.scores, topics.dead_letter, topics.state)
-        return cls(*(read_committed(bootstrap, name) for name in names))
+        return cls(*(records(bootstrap, name) for name in names))
 
     @cached_property
     def incidents(self) -> list[dict[str, Any]]:
@@ -95,36 +94,6 @@ class Outcome:
         for tree in self.last_states().values():
             total.update(tree["counts"])
         return total
-
-
-def read_committed(bootstrap: str, topic: str) -> list[Any]:
-    """Return the committed messages of a topic, partition by partition, in order of offset."""
-    consumer = KafkaConsumer(
-        bootstrap_servers=bootstrap,
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        allow_auto_create_topics=False,
-        max_partition_fetch_bytes=LONGEST_MESSAGE,
-    )
-    try:
-        return list(_messages(consumer, topic))
-    finally:
-        consumer.close()
-
-
-def _messages(consumer: KafkaConsumer, topic: str) -> Iterator[Any]:
-    numbers = sorted(consumer.partitions_for_topic(topic))
-    partitions = [TopicPartition(topic, number) for number in numbers]
-    consumer.assign(partitions)
-    ends = consumer.end_offsets(partitions)
-    found: dict[TopicPartition, list[Any]] = {partition: [] for partition in partitions}
-    # positions, not records: markers and aborted records are passed over unseen
-    while any(consumer.position(partition) < ends[partition] for partition in partitions):
-        for partition, records in consumer.poll(500).items():
-            found[partition] += records
-    for partition in partitions:
-        yield from found[partition]
 
 
 def is_made_by_records(event: dict[str, Any]) -> bool:

@@ -8,18 +8,16 @@ alone gives; each bad record has to be a dead letter with its cause and its own 
 from __future__ import annotations
 
 import sys
-import threading
 import urllib.request
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.benchmarks.table import Figure
 from tests.faults import hostile, load
+from tests.faults.background import Background
 from tests.faults.comparison import unlike
 from tests.faults.crew import Crew
 from tests.faults.feeder import Feeder
@@ -84,13 +82,13 @@ def metric(port: int, name: str, reason: str) -> float:
     return next(found, 0.0)
 
 
-class Memory:
+class Memory(Background):
     """Looks at the resident memory of a worker from its first commit on, twice a second."""
 
     def __init__(self, life: Life) -> None:
+        super().__init__()
         self.seen: list[int] = []
-        self._life, self._over = life, threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._life = life
 
     def figures(self) -> Iterator[Figure]:
         """Yield how the highest memory of the last third stands to that of the first."""
@@ -99,24 +97,11 @@ class Memory:
         yield Figure("memory growth", growth, GROWTH, "at most", form=".1%")
         yield Figure("highest memory MiB", max(self.seen, default=0) / MIB, form=",.0f")
 
-    def _watch(self) -> None:
+    def _work(self) -> None:
         worker = self._life.worker
         worker.wait_for(lambda event: event.name == "committed")
-        while not self._over.wait(0.5):
+        while not self.over.wait(0.5):
             self.seen.append(worker.resident())
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._over.set()
-        self._thread.join()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def _steps(unrest: Unrest, *, quick: bool) -> list[Callable[[], None]]:
     steps = [unrest.change] * (QUICK_CHANGES if quick else CHANGES)
     steps.insert(len(steps) // 4 + 1, unrest.restart)
     for seconds in QUICK_PAUSES_S if quick else PAUSES_S:
-        steps.append(lambda least_s=seconds: unrest.pause(least_s))  # type: ignore[misc]
+        steps.append(partial(unrest.pause, seconds))
     return steps
 
 

@@ -27,7 +27,7 @@ MOMENTS: tuple[Moment, ...] = (
 LONGEST_S = 2.0
 AIM_S = 0.5  # of it are left to wait for the beginning of a transaction
 REST_S = 8.0  # of the load at half-time: long enough for a worker to start and see silence
-PATIENCE_S = 90.0
+PATIENCE_S = 240.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from tests.faults.site import FaultTestError
 from tests.kafka_cluster.waiting import until
 
 SLOTS = 3
-PATIENCE_S = 90.0
+PATIENCE_S = 240.0
 
 
 class Unrest:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
+FETCHED = 16 << 20  # bytes at once; larger records come all the same, one by one
 
 
 def write(bootstrap: str, topic: str, values: Iterable[bytes]) -> None:
@@ -16,24 +19,31 @@ def write(bootstrap: str, topic: str, values: Iterable[bytes]) -> None:
             future.get(timeout=10)
 
 
-def committed(bootstrap: str, topic: str) -> list[bytes]:
-    """Return the values of a topic, partition by partition, without aborted or open ones."""
+def records(bootstrap: str, topic: str, isolation: str = "read_committed") -> list[Any]:
+    """Return the records of a topic, partition by partition, in order of offset."""
     consumer = KafkaConsumer(
         bootstrap_servers=bootstrap,
-        isolation_level="read_committed",
+        isolation_level=isolation,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         allow_auto_create_topics=False,
+        max_partition_fetch_bytes=FETCHED,
     )
     try:
         numbers = sorted(consumer.partitions_for_topic(topic))
         partitions = [TopicPartition(topic, number) for number in numbers]
         consumer.assign(partitions)
         ends = consumer.end_offsets(partitions)
-        found: dict[TopicPartition, list[bytes]] = {p: [] for p in partitions}
-        while any(consumer.position(p) < ends[p] for p in partitions):
-            for partition, records in consumer.poll(500).items():
-                found[partition] += [record.value for record in records]
-        return [value for partition in partitions for value in found[partition]]
+        found: dict[TopicPartition, list[Any]] = {tp: [] for tp in partitions}
+        # positions, not records: markers and aborted records are passed over unseen
+        while any(consumer.position(tp) < ends[tp] for tp in partitions):
+            for tp, rows in consumer.poll(200).items():
+                found[tp] += rows
+        return [row for tp in partitions for row in found[tp]]
     finally:
         consumer.close()
+
+
+def committed(bootstrap: str, topic: str) -> list[bytes]:
+    """Return the values of a topic, partition by partition, without aborted or open ones."""
+    return [record.value for record in records(bootstrap, topic)]

@@ -18,8 +18,10 @@ import pytest
 from kafka import TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import (
+    CoordinatorNotAvailableError,
     InvalidTransactionTimeoutError,
     KafkaConnectionError,
+    KafkaError,
     KafkaTimeoutError,
     NoOffsetForPartitionError,
 )
@@ -330,3 +332,30 @@ def test_the_library_logs_nothing_of_a_request() -> None:
     logging.getLogger("kafka").setLevel(logging.DEBUG)
     quiet()
     assert not logging.getLogger("kafka.net.connection").isEnabledFor(logging.INFO)
+
+
+def test_a_slow_step_of_this_process_is_no_sign_of_a_broker() -> None:
+    quiet()
+    began = time.monotonic()
+    logging.getLogger("kafka.net.selector").warning(
+        "Task x ran for 0.326s (>0.100s threshold). It is blocking the event loop -- likely a "
+        "tight sync loop inside a coroutine. Other pollers will time out."
+    )
+    assert reason(began) is None
+    logging.getLogger("kafka.net.connection").warning("x: Request timed out after 9 ms.")
+    assert reason(began) == "it does not answer"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (KafkaTimeoutError("Unable to bootstrap from x"), f"cannot reach {ABSENT}: unreachable"),
+        (CoordinatorNotAvailableError(), f"no success with {ABSENT}: CoordinatorNotAvailableError"),
+        (KafkaTimeoutError("no leader"), f"no success with {ABSENT}: KafkaTimeoutError: no leader"),
+    ],
+)
+def test_brokers_that_answered_are_not_called_unreachable(error: KafkaError, words: str) -> None:
+    said: list[str] = []
+    config = absent(retry_backoff_s=0.01)
+    clients.patiently(failing(1, error), "worker 1", config, log=said.append)
+    assert said[0].startswith(f"worker 1: {words}")

@@ -152,7 +152,7 @@ def test_the_command_serves_until_ctrl_c_and_leaves_nothing(tmp_path: Path) -> N
         assert serving_brokers(address) == {1}
         assert processes_with(str(tmp_path))
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (0, "")
     assert "Traceback" not in err
     assert processes_with(str(tmp_path)) == []

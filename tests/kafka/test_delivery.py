@@ -11,11 +11,11 @@ from unittest import mock
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError
 
 from stream_ad.errors import BrokerError
 from stream_ad.transport.base import DeadLetter, Outputs, Touched
-from stream_ad.transport.kafka.delivery import ExactlyOnce, TooLarge, Undelivered
+from stream_ad.transport.kafka.delivery import AtLeastOnce, ExactlyOnce, TooLarge, Undelivered
 from stream_ad.transport.kafka.ledger import Mark
 from stream_ad.transport.kafka.outgoing import Message
 from stream_ad.transport.kafka.sink import KafkaSink
@@ -78,6 +78,22 @@ def test_a_transaction_that_timed_out_is_an_error_and_a_new_one_goes_on(place: P
     second.deliver(place.messages(b"again"), [], place.offsets(5), member.group_metadata())
     assert place.told() == [b"again"]
     assert place.saved() == 5
+
+
+def test_a_producer_that_gets_no_transactions_is_closed() -> None:
+    producer = mock.Mock(spec_set=KafkaProducer)
+    producer.init_transactions.side_effect = KafkaTimeoutError()
+    with pytest.raises(KafkaTimeoutError):
+        ExactlyOnce(lambda: producer, 1.0)
+    producer.close.assert_called_once_with(timeout=0)
+
+
+def test_no_producer_is_left_where_the_second_cannot_be_made() -> None:
+    first = mock.Mock(spec_set=KafkaProducer)
+    plain = mock.Mock(side_effect=KafkaTimeoutError())
+    with pytest.raises(KafkaTimeoutError):
+        AtLeastOnce(plain, lambda: ExactlyOnce(lambda: first, 1.0), 1.0)
+    first.close.assert_called_once()
 
 
 # -------------------------------------------------- rule 2: positions go with every transaction

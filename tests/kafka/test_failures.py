@@ -8,7 +8,15 @@ import pytest
 from kafka import errors
 
 from stream_ad.errors import BrokerError
-from stream_ad.transport.kafka.failures import LONGEST, Healing, classify, refusal, sentence
+from stream_ad.transport.kafka.failures import (
+    LONGEST,
+    Displaced,
+    Healing,
+    classify,
+    displacement,
+    refusal,
+    sentence,
+)
 
 EVERY = [
     kind
@@ -96,6 +104,36 @@ def test_a_refusal_says_what_is_missing(error: BaseException, words: str) -> Non
     refused = refusal(error)
     assert isinstance(refused, BrokerError)
     assert words in str(refused)
+
+
+IN_TEXT = errors.KafkaError("in an error state: [Error 90] ProducerFencedError")
+
+
+@pytest.mark.parametrize(
+    ("error", "or_a_pause"),
+    [
+        (errors.FencedInstanceIdError(), False),
+        (errors.ProducerFencedError(), True),
+        (errors.InvalidProducerEpochError(), True),
+        (IN_TEXT, True),
+    ],
+)
+def test_who_lost_its_identity_is_told_which_key_to_change(
+    error: BaseException, or_a_pause: bool
+) -> None:
+    said = displacement(error, "plant-here-0")
+    assert said is not None
+    assert "another process" in said
+    assert "plant-here-0" in said
+    assert "kafka.instance" in said
+    assert ("kafka.transaction_timeout_s" in said) == or_a_pause
+    assert str(Displaced(said)) == said
+    assert classify(Displaced(said)) is Healing.REBUILD
+
+
+@pytest.mark.parametrize("error", [errors.KafkaTimeoutError(), errors.CommitFailedError()])
+def test_other_failures_blame_nobody(error: BaseException) -> None:
+    assert displacement(error, "plant-here-0") is None
 
 
 def test_a_sentence_is_short_and_says_the_class_once() -> None:

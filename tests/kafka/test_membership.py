@@ -11,6 +11,7 @@ from unittest import mock
 
 import pytest
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError, MetadataEmptyBrokerList, UnknownError
 from kafka.structs import ConsumerGroupMetadata, MemberState
 
 from stream_ad.transport.kafka import clients
@@ -131,11 +132,29 @@ def test_a_member_displaced_by_another_of_its_name_is_fenced(place: Place) -> No
     with group_of(place) as first, group_of(place) as second:
         old = first_records(first, place)
         new = first_records(second, place)
-        with pytest.raises(Undelivered):
+        with pytest.raises(Undelivered, match=r"same identity, .*-0: .*kafka\.instance"):
             once.deliver(place.messages(b"old"), [], place.offsets(1), old.membership)
         assert place.told() == []
         once.deliver(place.messages(b"new"), [], place.offsets(1), new.membership)
     assert (place.told(), place.saved()) == ([b"new"], 1)
+
+
+def test_a_member_whose_identity_was_taken_is_heard_no_more_though_it_reads_on(
+    place: Place,
+) -> None:
+    write(place.config.bootstrap_servers[0], place.input.topic, [b"x"])
+    with group_of(place) as first, group_of(place) as second:
+        first_records(first, place)
+        assert first.is_heard()
+        first_records(second, place)
+
+        def is_lost() -> bool:
+            assert first.poll().stable
+            second.poll()
+            return not first.is_heard()
+
+        assert until(is_lost, PATIENCE_S)
+        assert second.is_heard()
 
 
 # ------------------------------------------------------------------ rule 7: stuck in a rebalance
@@ -158,11 +177,14 @@ class Consumer:
     closed: bool = False
     listener: Any = None
     seeks: list[int] = field(default_factory=list)
+    error: KafkaError | None = None
 
     def subscribe(self, topics: list[str], listener: Any) -> None:
         self.listener = listener
 
     def poll(self, timeout_ms: int) -> dict[TopicPartition, list[Record]]:
+        if self.error is not None:
+            raise self.error
         first, self.next = self.next, min(self.next + self.per_poll, 10)
         records = [*map(Record, range(first, self.next))]
         return {INPUT: records} if records and self.assigned else {}
@@ -276,6 +298,35 @@ def test_who_is_no_member_holds_nothing() -> None:
     polled = stage.group.poll()
     assert (polled.gone, polled.records, stage.group.held) == ({0}, {}, set())
     assert len(stage.made) == 1
+
+
+def test_brokers_that_come_back_are_waited_for_and_nothing_is_skipped() -> None:
+    stage = Stage()
+    stage.consumer.state = MemberState.STABLE
+    assert offsets(stage.group.poll()) == [0, 1]
+    stage.consumer.error = MetadataEmptyBrokerList()
+    polled = stage.group.poll()
+    assert (polled.stable, polled.records, stage.group.held) == (False, {}, {0})
+    stage.consumer.error = None
+    assert offsets(stage.group.poll()) == [2, 3]
+    assert len(stage.made) == 1
+
+
+def test_a_client_that_fails_for_longer_than_the_session_is_replaced() -> None:
+    stage = Stage()
+    stage.consumer.state = MemberState.STABLE
+    stage.group.poll()
+    stage.consumer.error = MetadataEmptyBrokerList()
+    stage.now = SESSION_S + 1
+    assert stage.group.poll().gone == {0}
+    assert len(stage.made) == 2
+
+
+def test_what_no_poll_heals_is_raised() -> None:
+    stage = Stage()
+    stage.consumer.error = UnknownError()
+    with pytest.raises(UnknownError):
+        stage.group.poll()
 
 
 def test_with_the_shortest_polls_a_member_comes_out_of_every_rebalance(place: Place) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from unittest import mock
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaTimeoutError
 
-from stream_ad.transport.kafka import clients
+from stream_ad.config import KafkaConfig
+from stream_ad.transport.kafka import clients, restore
 from stream_ad.transport.kafka.delivery import Undelivered
 from stream_ad.transport.kafka.ledger import Mark
 from stream_ad.transport.kafka.membership import Group, Saved
@@ -170,3 +174,30 @@ def test_a_machine_that_was_forgotten_is_not_restored_unless_it_came_back(place:
 def test_partitions_that_the_state_topic_lacks_are_known(place: Place) -> None:
     with reader(place) as states:
         assert states.missing([0, 1, 2, 3]) == {2, 3}
+
+
+def test_no_consumer_is_left_where_the_second_cannot_be_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = mock.Mock(spec_set=KafkaConsumer)
+    monkeypatch.setattr(restore, "reader", mock.Mock(side_effect=[first, KafkaTimeoutError()]))
+    with pytest.raises(KafkaTimeoutError):
+        StateReader(KafkaConfig(), lambda: None)
+    first.close.assert_called_once()
+
+
+def test_a_wait_for_a_position_is_broken_off_by_who_looks_in_it(place: Place) -> None:
+    member = place.member().group_metadata()
+    producer = left_open(place, 0)
+    producer.send_offsets_to_transaction(place.offsets(5), member)
+    with joined(place, 1) as group:
+        turns: list[float] = []
+
+        def turn() -> None:
+            turns.append(time.monotonic())
+            if len(turns) == 2:
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            group.saved([0], 60, turn)
+    assert turns[1] - turns[0] < 5

@@ -14,11 +14,13 @@ import pytest
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import (
     ACL,
+    ACLFilter,
     ACLOperation,
     ACLPermissionType,
     ACLResourcePatternType,
     NewTopic,
     ResourcePattern,
+    ResourcePatternFilter,
     ResourceType,
 )
 from kafka.errors import KafkaError, NoOffsetForPartitionError
@@ -26,13 +28,15 @@ from kafka.structs import OffsetAndMetadata
 
 from stream_ad.config import Config, KafkaConfig, SecurityConfig, load_config, parse_config
 from stream_ad.errors import BrokerError, ConfigError
-from stream_ad.transport.kafka import clients, topic_admin, topics
+from stream_ad.transport.kafka import clients, dead_letters, topic_admin, topics
 from stream_ad.transport.kafka.failures import Healing, classify, refusal
+from stream_ad.transport.kafka.membership import Group
 from stream_ad.transport.kafka.security import client_arguments
 from tests.kafka.clients import committed, write
 from tests.kafka_cluster import Runtime
 from tests.kafka_cluster.certificates import Authority
 from tests.kafka_cluster.secured import SecuredBroker
+from tests.kafka_cluster.waiting import until
 
 PASSWORD, KEY_PASSWORD, WRONG = "w0rker-s3cret", "k3y-s3cret", "wr0ng-s3cret"
 Refused = Callable[[dict[str, str]], tuple[str, list[str]]]
@@ -116,6 +120,15 @@ def allow(broker: SecuredBroker, rights: list[topics.Right], user: str = "worker
         acls.append(ACL(f"User:{user}", "*", operation, ACLPermissionType.ALLOW, what))
     with KafkaAdminClient(bootstrap_servers=broker.open) as client:
         assert client.create_acls(acls)["failed"] == []
+
+
+def withdraw(broker: SecuredBroker, right: topics.Right, user: str = "worker") -> None:
+    what = ResourcePatternFilter(KINDS[right.resource], right.name, ACLResourcePatternType.LITERAL)
+    operation = ACLOperation[right.operation]
+    acl = ACLFilter(f"User:{user}", "*", operation, ACLPermissionType.ALLOW, what)
+    with KafkaAdminClient(bootstrap_servers=broker.open) as client:
+        ((_, found, _),) = client.delete_acls([acl])
+    assert len(found) == 1
 
 
 def planned(config: Config) -> list[topics.Right]:
@@ -305,6 +318,59 @@ def test_a_topic_that_may_not_even_be_seen_is_not_one_that_is_missing(
         pytest.raises(BrokerError, match=rf"may not use topic {names['input']}: READ"),
     ):
         topic_admin.describe(client, [names["input"]])
+
+
+def test_who_may_not_make_a_topic_is_told_the_right_for_that(
+    broker: SecuredBroker, unique: Callable[[str], str]
+) -> None:
+    roles = ("input", "alerts", "dead_letter", "state")
+    new = {role: unique(role) for role in roles}
+    config = configured(scram(broker, username="stranger"), **new)
+    plan = topics.plan(config, 1, 1)
+    with clients.once(lambda: clients.admin(config.kafka), "test", config.kafka) as client:
+        for _ in range(2):
+            with pytest.raises(BrokerError, match=r"cannot be made.*lacks CREATE") as caught:
+                list(topic_admin.create(client, plan))
+            assert "READ on" not in str(caught.value)
+            allow(broker, planned(config), "stranger")  # to use it, it may now be seen too
+            time.sleep(1)
+
+
+def test_the_optional_rights_are_those_that_commands_need(
+    broker: SecuredBroker, unique: Callable[[str], str]
+) -> None:
+    new = {role: unique(role) for role in ("input", "alerts", "dead_letter", "state")}
+    config = configured(scram(broker, username="stranger"), unique("group"), **new)
+    plan = topics.plan(config, 1, 1)
+    allow(broker, [*planned(config), *topics.optional_rights(plan)], "stranger")
+    time.sleep(1)
+    with clients.once(lambda: clients.admin(config.kafka), "test", config.kafka) as client:
+        assert len(list(topic_admin.create(client, plan))) == 4
+        list(topic_admin.create(client, topics.plan(config, 2, 1)))
+        findings = topic_admin.check(client, config)
+    assert not any("DESCRIBE_CONFIGS" in str(finding) for finding in findings)
+    with clients.once(lambda: clients.reader(config.kafka), "test", config.kafka) as consumer:
+        assert dead_letters.newest(consumer, new["dead_letter"], 5) == []
+
+
+@pytest.mark.parametrize("kind", ["topic", "group"])
+def test_a_right_that_is_withdrawn_ends_a_member_that_only_reads(
+    kind: str, broker: SecuredBroker, names: dict[str, str], unique: Callable[[str], str]
+) -> None:
+    settings = scram(broker) | {"session_timeout_s": "3"}
+    config = configured(settings, unique("group"), **names)
+    allow(broker, planned(config))
+    group = Group(lambda: clients.group_consumer(config.kafka, 0), names["input"], 3)
+    try:
+        assert until(lambda: bool(group.poll().new), 30)
+        group.seek(0, 0)
+        read = next(r for r in planned(config) if (r.resource, r.operation) == (kind, "READ"))
+        withdraw(broker, read)
+        said = "READ on" if kind == "topic" else f"READ on the consumer group {read.name}"
+        with pytest.raises(BrokerError, match=said):
+            until(lambda: bool(group.poll().gone), 30)
+    finally:
+        group.close()
 
 
 def test_check_names_rights_that_this_user_lacks(

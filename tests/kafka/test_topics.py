@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from kafka import KafkaAdminClient, KafkaProducer
@@ -14,7 +16,9 @@ from typer.testing import CliRunner, Result
 from stream_ad.cli.app import app
 from stream_ad.config import Config, parse_config
 from stream_ad.errors import BrokerError, ConfigError
+from stream_ad.state import MachineState
 from stream_ad.transport.kafka import topic_admin, topics
+from stream_ad.windows import WindowSpec
 from tests.kafka.clients import committed
 
 ROLES = ("input", "alerts", "scores", "dead_letter", "state")
@@ -103,12 +107,39 @@ def test_one_broker_may_be_away(copies: int, in_sync: str) -> None:
         assert topic.settings["min.insync.replicas"] == in_sync
 
 
-def test_an_input_is_needed_and_no_topic_is_two() -> None:
+def test_an_input_is_needed() -> None:
     with pytest.raises(ConfigError, match=r"kafka\.topics\.input"):
         topics.plan(Config(), 1, 1)
-    same = parse_config({"kafka": {"topics": {"input": "x", "state": "x"}}})
-    with pytest.raises(ConfigError, match=r"kafka\.topics\.state = 'x'.*kafka\.topics\.input"):
-        topics.plan(same, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("names", "key"),
+    [({"input": "x", "state": "x"}, "state"), ({"input": "stream-ad.alerts"}, "alerts")],
+)
+def test_no_topic_is_two_not_even_by_default(names: dict[str, str], key: str) -> None:
+    said = rf"kafka\.topics\.{key} = '{names['input']}'.*kafka\.topics\.input is the same"
+    with pytest.raises(ConfigError, match=said):
+        parse_config({"kafka": {"topics": names}})
+
+
+@pytest.mark.parametrize(("sensors", "length", "disorder_s"), [(1, 100_000, 9), (7, 9, 20_000)])
+def test_no_state_is_larger_than_planned(sensors: int, length: int, disorder_s: float) -> None:
+    names = [f"s{n}" for n in range(sensors)]
+    windows = {"sensors": names, "period_s": 1, "length": length, "disorder_s": disorder_s}
+    config = parse_config({"windows": windows})
+    spec = WindowSpec.from_config(config.windows)
+    state = MachineState.fresh(spec, "reading")
+    slots = int(length + disorder_s)
+    times = np.arange(slots) * 10**9 + 999_999_999
+    state.grid.push(times, np.random.default_rng(0).normal(size=(slots, sensors)).astype("f4"))
+    size = len(state.to_bytes(spec))
+    assert 1_000_000 < size <= topics.state_bytes(config)
+
+
+def test_a_state_that_no_record_can_hold_is_refused_with_the_keys_that_make_it_large() -> None:
+    windows = {"sensors": [f"s{n}" for n in range(500)], "period_s": 1, "length": 30_000}
+    with pytest.raises(ConfigError, match=r"windows\.length = 30000.*sensors.*disorder_s.* 64"):
+        planned(windows=windows)
 
 
 def test_rights_of_group_and_transactional_id_are_prefixed_or_exact() -> None:
@@ -120,6 +151,25 @@ def test_rights_of_group_and_transactional_id_are_prefixed_or_exact() -> None:
         ]
 
 
+def test_what_only_some_commands_need_is_listed_apart_with_who_needs_it() -> None:
+    plan = list(planned().values())
+    found = {(right.operation, right.name): right.who for right in topics.optional_rights(plan)}
+    assert {name for operation, name in found if operation == "DESCRIBE_CONFIGS"} == {
+        topic.name for topic in plan
+    }
+    assert "run" in found["DESCRIBE_CONFIGS", "plant"]
+    assert found["READ", "stream-ad.dead-letters"] == "dlq list"
+    assert found["CREATE", "stream-ad.alerts"] == "topics create"
+    assert "topics create" in found["ALTER", "stream-ad.state"]
+    config = parse_config({"kafka": {"topics": {"input": "plant"}}})
+    least, _, others = topics.table(config, plan).partition("rights that only some commands need")
+    assert "DESCRIBE_CONFIGS" not in least
+    assert re.search(r"READ +topic +stream-ad\.dead-letters +\(dlq list\)", others)
+    lines = topics.commands(config, plan)
+    assert sum("--operation DescribeConfigs" in line for line in lines) == 5
+    assert all("  # only for " in line for line in lines if "DescribeConfigs" in line)
+
+
 def test_commands_are_quoted_for_a_shell() -> None:
     config = parse_config({"kafka": {"group_id": "it's", "topics": {"input": "plant"}}})
     lines = topics.commands(config, topics.plan(config, 4, 3))
@@ -127,7 +177,7 @@ def test_commands_are_quoted_for_a_shell() -> None:
         "kafka-topics.sh --bootstrap-server BROKER:9092 --create --if-not-exists --topic plant "
         "--partitions 4 --replication-factor 3 --config cleanup.policy=delete"
     )
-    assert any("--operation READ --group 'it'\"'\"'s'" in line for line in lines)
+    assert any("--operation Read --group 'it'\"'\"'s'" in line for line in lines)
     ids = [line for line in lines if "--transactional-id" in line]
     assert len(ids) == 1
     assert ids[0].endswith("--resource-pattern-type prefixed")
@@ -140,6 +190,7 @@ def test_a_plan_with_partitions_needs_no_broker(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0
     assert "partitions 5  replication 3" in result.output
+    assert "no broker was asked: where there are fewer than 3" in result.output
     assert "transactional-id  stream-ad-*" in result.output
     shell = CliRunner().invoke(app, [*arguments, "--commands", "--replication", "2"])
     lines = shell.output.splitlines()
@@ -166,7 +217,7 @@ def test_a_fresh_cluster_is_checked_created_and_checked(
     assert "error" not in good.output
     assert good.output.count("one copy") == 5
     assert command("create").output == "all topics are there\n"
-    assert "partitions 3  replication 3" in command("plan").output
+    assert "partitions 3  replication 1" in command("plan").output  # what was made
 
     there = topic_admin.describe(client, names.values())
     assert {topic.partitions for topic in there.values()} == {3}

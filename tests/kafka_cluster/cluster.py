@@ -8,17 +8,16 @@ import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tests.kafka_cluster.errors import ClusterError
+from tests.kafka_cluster.lifetime import Lifetime
 from tests.kafka_cluster.node import Node
 from tests.kafka_cluster.ports import HOST, reserve
 from tests.kafka_cluster.runtime import Runtime
 from tests.kafka_cluster.settings import NodePorts, server_properties
 
 
-class Cluster:
+class Cluster(Lifetime):
     """Brokers on loopback ports of their own; as a context, started at once and killed at the end.
 
     Killed, since a test has no use for the data and a person who has calls `stop` before. Kafka
@@ -112,27 +111,6 @@ class Cluster:
         """End all nodes at once (SIGKILL)."""
         for node in self.nodes:
             node.kill()
-
-    def _release(self) -> None:
-        for held in self._held:
-            held.close()
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.kill()
-        self._release()
 
 
 def _refuse_other_size(folder: Path, nodes: int) -> None:

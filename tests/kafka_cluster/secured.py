@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import uuid
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tests.kafka_cluster.certificates import Authority
+from tests.kafka_cluster.lifetime import Lifetime
 from tests.kafka_cluster.node import Node
 from tests.kafka_cluster.ports import HOST, reserve
 from tests.kafka_cluster.runtime import Runtime
@@ -18,7 +17,7 @@ PRINCIPAL = r"RULE:^(?:.*,)?CN=([^,]+)(?:,.*)?$/$1/,DEFAULT"  # the subject come
 SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
 
 
-class SecuredBroker:
+class SecuredBroker(Lifetime):
     """A broker where nobody may do anything without a right; as a context, started and killed.
 
     Parameters
@@ -85,20 +84,10 @@ class SecuredBroker:
             "allow.everyone.if.no.acl.found": "false",
         }
 
-    def __enter__(self) -> Self:
-        try:
-            self._node.start()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        return self
+    def start(self) -> None:
+        """Start it and wait until it serves."""
+        self._node.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def kill(self) -> None:
+        """End it at once (SIGKILL)."""
         self._node.kill()
-        for held in self._held:
-            held.close()

@@ -11,10 +11,12 @@ import orjson
 import pytest
 
 from stream_ad.service import worker
+from stream_ad.service.health import Health
 from stream_ad.service.worker import Worker
 from tests.cli import recordings
 from tests.conftest import Plant
 from tests.kafka.fixtures import CreateTopic
+from tests.service.clock import Clock
 from tests.service.running import Replayed, Service
 
 
@@ -32,6 +34,16 @@ class Closing(Worker):
 @pytest.fixture(autouse=True)
 def _closing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "Worker", Closing)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def health(clock: Clock) -> Health:
+    return Health(40, 120, clock)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.partitioner.default import murmur2
 
@@ -18,6 +19,7 @@ from stream_ad.service.shell import Shell
 from stream_ad.service.worker import run_worker
 from tests.cli import recordings
 from tests.cli.recordings import MACHINES, SENSORS, Row
+from tests.kafka.clients import records
 
 PATIENCE_S = 30.0
 ROWS = recordings.plant()
@@ -132,25 +134,10 @@ def message(row: Row) -> tuple[bytes, bytes]:
     return machine.encode(), orjson.dumps(record)
 
 
-def records(bootstrap: str, topic: str, isolation: str) -> list[Any]:
-    consumer = KafkaConsumer(
-        bootstrap_servers=bootstrap,
-        isolation_level=isolation,
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-    )
-    try:
-        numbers = consumer.partitions_for_topic(topic)
-        partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
-        consumer.assign(partitions)
-        ends = consumer.end_offsets(partitions)
-        found: dict[Any, list[Any]] = {tp: [] for tp in partitions}
-        while any(consumer.position(tp) < ends[tp] for tp in partitions):
-            for tp, rows in consumer.poll(200).items():
-                found[tp] += rows
-        return [row for tp in partitions for row in found[tp]]
-    finally:
-        consumer.close()
+def said(caplog: pytest.LogCaptureFixture, event: str) -> list[Mapping[str, Any]]:
+    """Return what the program logged of an event."""
+    found = [record.msg for record in caplog.records if record.name == "stream_ad"]
+    return [line for line in found if isinstance(line, dict) and line["event"] == event]
 
 
 def by_machine(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

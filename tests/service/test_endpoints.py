@@ -16,25 +16,9 @@ from stream_ad.service import endpoints as module
 from stream_ad.service.endpoints import MOST_CLIENTS, Endpoints
 from stream_ad.service.health import Health
 from stream_ad.service.metrics import Metrics
+from tests.service.clock import Clock
 
 HOST = "127.0.0.1"
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def health(clock: Clock) -> Health:
-    return Health(40, 120, clock)
 
 
 @pytest.fixture

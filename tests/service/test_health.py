@@ -2,26 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from stream_ad.service.health import Health
-
-
-class Clock:
-    now = 500.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def health(clock: Clock) -> Health:
-    return Health(40, 120, clock)
+from tests.service.clock import Clock
 
 
 def test_a_loop_that_stands_still_is_stuck(health: Health, clock: Clock) -> None:
@@ -72,4 +54,11 @@ def test_ready_needs_a_model_and_partitions_or_a_stable_member(health: Health) -
     health.ready(0, model=True, stable=True)  # more workers than partitions
     assert health.not_ready() is None
     health.ready(4, model=True, stable=False)
+    assert health.not_ready() is None
+
+
+def test_a_worker_of_which_the_group_hears_nothing_is_not_ready(health: Health) -> None:
+    health.ready(4, model=True, heard=False)
+    assert "kafka.instance" in (health.not_ready() or "")
+    health.ready(4, model=True)
     assert health.not_ready() is None

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from kafka import KafkaAdminClient, TopicPartition
@@ -16,7 +15,7 @@ from stream_ad.transport.kafka import clients
 from tests.cli.recordings import LENGTH, MACHINES, text_of
 from tests.kafka_cluster.ports import HOST, reserve
 from tests.kafka_cluster.waiting import until
-from tests.service.running import PATIENCE_S, ROWS, Replayed, Running, Score, Service
+from tests.service.running import PATIENCE_S, ROWS, Replayed, Running, Score, Service, said
 
 Make = Callable[..., Service]
 SAVED, GONE, END, LATER = (len(MACHINES) * step for step in (100, 150, 200, 280))
@@ -25,12 +24,6 @@ SAVED, GONE, END, LATER = (len(MACHINES) * step for step in (100, 150, 200, 280)
 @pytest.fixture(autouse=True)
 def _log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "stream_ad")
-
-
-def said(caplog: pytest.LogCaptureFixture, event: str) -> list[Mapping[str, Any]]:
-    """Return what the program logged of an event."""
-    found = [record.msg for record in caplog.records if record.name == "stream_ad"]
-    return [line for line in found if isinstance(line, dict) and line["event"] == event]
 
 
 def scored_after(step: int, scores: list[Score]) -> set[Score]:
@@ -140,8 +133,9 @@ def test_topics_that_are_missing_are_named_once_and_waited_for(
     service.topics["input"] = unique("late")
     with KafkaAdminClient(bootstrap_servers=service.bootstrap) as admin:
         try:
-            with service.worker(kafka={"topics": service.topics}):
+            with service.worker(kafka={"topics": service.topics}) as running:
                 time.sleep(2)
+                assert "no partition" in (running.shell.health.not_ready() or "")
                 (line,) = said(caplog, "waiting for topics")
                 assert line["topics"] == [service.topics["input"]]
                 admin.create_topics([NewTopic(service.topics["input"], 1)])

@@ -190,6 +190,24 @@ def test_a_reason_is_counted_where_it_belongs(reason: str, name: str) -> None:
     assert value(metrics, name, reason=reason) == 7
 
 
+def test_muted_windows_are_counted_and_no_time_in_which_alarms_could_come() -> None:
+    metrics = Metrics()
+    metrics.budget(0.5, hop_s=DAY_S / 4)
+    metrics.counted("muted", 4)
+    metrics.delivered(outputs(12, [told("0" * 16, "opened")]), 0.01)
+    assert value(metrics, "windows_scored_total") == 12
+    assert value(metrics, "windows_muted_total") == 4
+    assert value(metrics, "process_incidents_per_machine_day") == 1 / 2
+
+
+def test_moves_of_alarm_lines_are_counted_and_the_farthest_is_shown() -> None:
+    metrics = Metrics()
+    metrics.counted("line_moved", 2)
+    metrics.line_offset(1.25)
+    assert value(metrics, "line_moves_total") == 2
+    assert value(metrics, "line_offset_max") == 1.25
+
+
 def test_totals_told_elsewhere_are_not_counted_twice() -> None:
     metrics = Metrics()
     before = samples(metrics).keys()

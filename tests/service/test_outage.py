@@ -103,6 +103,24 @@ def test_a_transaction_outlives_its_broker_and_with_the_stock_client_it_hangs(
         assert place.told() == [b"1"]
 
 
+def test_a_worker_whose_brokers_are_away_is_not_ready_and_goes_on_by_itself(
+    cluster: Cluster, make: Callable[..., Service]
+) -> None:
+    service = make()
+    service.produce(ROWS[: len(MACHINES) * 100])
+    with service.worker() as running:
+        health = running.shell.health
+        assert until(lambda: len(service.states()) == len(MACHINES), PATIENCE_S)
+        assert until(lambda: health.not_ready() is None, PATIENCE_S)
+        cluster.nodes[0].kill()
+        assert until(lambda: health.not_ready() is not None, PATIENCE_S)
+        cluster.nodes[0].start()
+        assert until(lambda: health.not_ready() is None, 2 * PATIENCE_S)
+        known = service.position()
+        service.produce(ROWS[len(MACHINES) * 100 : len(MACHINES) * 200])
+        assert until(lambda: service.position() != known, PATIENCE_S)
+
+
 def test_a_worker_whose_brokers_are_away_ends_when_asked(
     cluster: Cluster, make: Callable[..., Service]
 ) -> None:

@@ -20,10 +20,12 @@ import pytest
 import yaml
 
 from tests.cli.command import refused, run
+from tests.conftest import Plant
 from tests.service.test_shell import free_ports
 from tests.service.test_supervisor import gone
 
 HERE = Path(__file__).parent
+REAL = "real"  # no stand-in
 COMMAND = [sys.executable, "-c", "from stream_ad.cli import main; main()", "run"]
 SETTINGS: dict[str, Any] = {
     "kafka": {
@@ -47,7 +49,9 @@ class Service:
         self.marks.mkdir()
         self.errors = (folder / "stderr").open("w+")
         path = f"{HERE / 'stand_in'}{os.pathsep}{HERE.parents[1]}"
-        told = {"STAND_IN": behaviour, "STAND_IN_FOLDER": str(self.marks), "PYTHONPATH": path}
+        told = {"STAND_IN_FOLDER": str(self.marks), "PYTHONPATH": path}
+        if behaviour != REAL:
+            told["STAND_IN"] = behaviour
         self.process = subprocess.Popen(
             [*COMMAND, "--config", str(config), *arguments],
             stderr=self.errors,
@@ -182,6 +186,26 @@ def test_a_worker_that_hangs_is_restarted(start: Start) -> None:
     assert ("worker ended", "exit code 70") in events
 
 
+def test_a_service_whose_brokers_say_nothing_ends_within_five_seconds(
+    start: Start, plant: Plant
+) -> None:
+    """It hangs in a constructor of the client, which takes ten seconds to give up."""
+    with socket.socket() as broker:
+        broker.bind(("127.0.0.1", 0))
+        broker.listen()
+        broker.settimeout(30)
+        tree = yaml.safe_load(plant.scoring.read_text())
+        address = f"127.0.0.1:{broker.getsockname()[1]}"
+        kafka = SETTINGS["kafka"] | {"bootstrap_servers": [address]}
+        service = start(REAL, **tree | {"kafka": kafka})
+        with broker.accept()[0]:
+            time.sleep(0.5)
+            began = time.monotonic()
+            assert service.end() == 0
+            assert time.monotonic() - began < 5
+    assert ("worker finished", 0) in [(line["event"], line.get("slot")) for line in service.log()]
+
+
 def test_a_port_in_use_stops_the_service_and_names_its_key(start: Start) -> None:
     port = free_ports()
     with socket.socket() as holder:
@@ -219,7 +243,14 @@ def test_a_service_does_not_read_what_it_writes(tmp_path: Path) -> None:
     kafka = SETTINGS["kafka"] | {"topics": {"input": "plant", "alerts": "plant"}}
     config.write_text(yaml.safe_dump(SETTINGS | {"kafka": kafka}))
     said = refused("run", "-c", config)
-    assert "kafka.topics.input = 'plant': allowed is a topic of its own" in said
+    assert "kafka.topics.alerts = 'plant': allowed is a topic of its own" in said
+
+
+def test_states_that_no_record_can_hold_are_refused_before_anything_starts(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    windows = SETTINGS["windows"] | {"length": 10**7}
+    config.write_text(yaml.safe_dump(SETTINGS | {"windows": windows}))
+    assert refused("run", "-c", config).startswith("error: windows.length = 10000000")
 
 
 def test_slot_and_parent_are_not_for_people() -> None:

@@ -151,6 +151,16 @@ def test_a_signal_is_passed_on_and_the_service_ends_with_0(
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
+def test_a_worker_that_cannot_go_on_is_not_hidden_by_the_signal(tmp_path: Path) -> None:
+    up = tmp_path / "up"
+    refuses = (
+        "import signal, time, pathlib\n"
+        f"def end(*_):\n raise SystemExit({REFUSED})\n"
+        f"signal.signal(signal.SIGTERM, end); pathlib.Path({str(up)!r}).touch(); time.sleep(60)"
+    )
+    assert Service(STAYS, refuses).run(up.exists) == REFUSED
+
+
 def test_a_worker_that_does_not_hear_is_killed_after_the_grace(tmp_path: Path) -> None:
     up = tmp_path / "up"
     service = Service(DEAF.format(f"open({str(up)!r}, 'w')"), grace_s=0.3)

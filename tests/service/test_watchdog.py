@@ -9,19 +9,20 @@ import time
 
 import pytest
 
-from stream_ad.service.watchdog import EXIT_CODE, Watchdog
+from stream_ad.service.watchdog import END_S, EXIT_CODE, Watchdog
 
 
 class Subject:
     """A watchdog whose clock, parent and end are in the test's hands."""
 
     def __init__(self, limit_s: float = 60.0) -> None:
-        self.now, self.parent = 1_000.0, 4711
+        self.now, self.parent, self.stopping = 1_000.0, 4711, False
         self.ended: list[int] = []
         self.said: list[str] = []
         self.dog = Watchdog(
             limit_s,
             parent=4711,
+            stopping=lambda: self.stopping,
             say=self.said.append,
             clock=lambda: self.now,
             parent_now=lambda: self.parent,
@@ -45,6 +46,23 @@ def test_a_loop_that_hangs_is_ended_with_one_line() -> None:
     subject.dog.look()
     assert subject.ended == [EXIT_CODE]
     assert subject.said == ["no turn for 60 s, the limit is 60 s"]
+
+
+def test_an_end_takes_only_so_long_whatever_the_loop_does() -> None:
+    subject = Subject()
+    subject.dog.look()
+    subject.now += 30.0
+    subject.stopping = True
+    for _ in range(3):  # the time counts from the wish, not from the last turn
+        subject.dog.look()
+        subject.dog.progress()
+        subject.now += END_S / 4
+    subject.dog.look()
+    assert subject.ended == []
+    subject.now += END_S / 2
+    subject.dog.look()
+    assert subject.ended == [EXIT_CODE]
+    assert "read again" in subject.said[0]
 
 
 def test_an_orphan_ends_at_once() -> None:

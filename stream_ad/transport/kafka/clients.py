@@ -17,6 +17,8 @@ from stream_ad.errors import ConfigError
 from stream_ad.transport.kafka.patience import once, patiently
 from stream_ad.transport.kafka.reasons import quiet
 from stream_ad.transport.kafka.security import client_arguments
+from stream_ad.transport.kafka.topics import LARGEST
+from stream_ad.transport.kafka.waits import BLOCK_MS, GIVEN_UP_S, RECONNECT_MS, TRY_MS
 
 __all__ = [
     "SafeClient",
@@ -32,10 +34,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-SLOWEST_TURN_MS = 300_000
-TRY_MS = 10_000  # a constructor's wait for a broker; `patiently` tries again
-RECONNECT_MS = 2_000  # longest pause between two connections to one broker
-LARGEST_MESSAGE = 64 << 20  # the topics decide (max.message.bytes), not the client
 BATCH_BYTES = 128 << 10
 
 
@@ -87,7 +85,7 @@ def group_consumer(
         session_timeout_ms=session_ms,
         heartbeat_interval_ms=session_ms // 3,
         # the watchdog ends a worker that takes longer than this before the group gives it up
-        max_poll_interval_ms=round(config.transaction_timeout_s * 1000) + SLOWEST_TURN_MS,
+        max_poll_interval_ms=round((config.transaction_timeout_s + GIVEN_UP_S) * 1000),
         max_poll_records=min(config.batch_records, most_records or config.batch_records),
         partition_assignment_strategy=[CooperativeStickyAssignor],
     )
@@ -163,11 +161,11 @@ def _producer(config: KafkaConfig, delivery_ms: int, own: dict[str, Any]) -> Kaf
         "acks": "all",
         "delivery_timeout_ms": delivery_ms,
         "request_timeout_ms": min(config.client.request_timeout_ms, delivery_ms),
-        "max_block_ms": min(15_000, delivery_ms),
+        "max_block_ms": min(BLOCK_MS, delivery_ms),
         "retry_backoff_ms": 10,
         "linger_ms": 0,
         "batch_size": BATCH_BYTES,
-        "max_request_size": LARGEST_MESSAGE,
+        "max_request_size": LARGEST,  # the topics decide (max.message.bytes), not the client
         "compression_type": None if compression == "none" else compression,
         "allow_auto_create_topics": False,
     }

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from kafka import KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 from kafka.structs import OffsetAndMetadata
 
-from stream_ad.transport.kafka.failures import Healing, classify, refusal
+from stream_ad.transport.kafka.failures import (
+    Displaced,
+    Healing,
+    classify,
+    displacement,
+    refusal,
+)
 from stream_ad.transport.kafka.outgoing import Message
+from stream_ad.transport.kafka.waits import CLOSE_S
 
 Offsets = Mapping[TopicPartition, OffsetAndMetadata]
 Trace = Callable[[str], None]
@@ -45,7 +53,17 @@ class Delivery(Protocol):
         BrokerError
             It would never work.
         KafkaError
-            The process has to be started again.
+            The process has to be started again; `Displaced` where another took its identity.
+        """
+        ...
+
+    def partitions(self, topic: str) -> set[int]:
+        """Return the partitions that states can be sent to, as far as the producer knows.
+
+        Raises
+        ------
+        Undelivered
+            The brokers do not say.
         """
         ...
 
@@ -83,7 +101,12 @@ class ExactlyOnce:
 
     def _begin(self) -> None:
         self._producer = self._make()
-        self._producer.init_transactions()
+        try:
+            self._producer.init_transactions()
+        except KafkaError:
+            with suppress(KafkaError):
+                self._producer.close(timeout=0)  # whoever tries again makes another
+            raise
 
     def deliver(
         self, outputs: Sequence[Message], states: Sequence[Message], offsets: Offsets, member: Any
@@ -99,22 +122,32 @@ class ExactlyOnce:
             # what was refused took a sequence number with it: the next record of its partition
             # would be refused as out of order
             self._producer.abort_transaction()
-            self._producer.close(timeout=5)
+            self._producer.close(timeout=CLOSE_S)
             self._begin()
             raise
         except KafkaError as error:
             healing = classify(error)
             if healing is Healing.FATAL_CONFIG:
                 raise refusal(error) from error
+            taken = displacement(error, member.group_instance_id)
             if healing is Healing.ABORT:
                 self._producer.abort_transaction()
-                raise Undelivered(str(error)) from error
+                raise Undelivered(taken or str(error)) from error
+            if taken is not None:
+                raise Displaced(taken) from error
             raise
         self._trace("commit")
 
+    def partitions(self, topic: str) -> set[int]:
+        """See `Delivery.partitions`."""
+        try:
+            return set(self._producer.partitions_for(topic))
+        except KafkaTimeoutError as error:
+            raise Undelivered(f"{topic}: no answer") from error
+
     def close(self) -> None:
         """End the producer; nothing may be open."""
-        self._producer.close(timeout=5)
+        self._producer.close(timeout=CLOSE_S)
 
 
 class AtLeastOnce:
@@ -127,17 +160,25 @@ class AtLeastOnce:
     ----------
     make : callable
         Returns an idempotent producer, for outputs.
-    exactly : ExactlyOnce
-        For states and positions.
+    exactly : callable
+        Makes what delivers states and positions.
     flush_s : float
         Longest wait for the acknowledgement of what was sent.
     """
 
     def __init__(
-        self, make: Callable[[], KafkaProducer], exactly: ExactlyOnce, flush_s: float
+        self,
+        make: Callable[[], KafkaProducer],
+        exactly: Callable[[], ExactlyOnce],
+        flush_s: float,
     ) -> None:
-        self._make, self._exactly, self._flush_s = make, exactly, flush_s
-        self._producer = make()
+        self._make, self._flush_s = make, flush_s
+        self._exactly = exactly()
+        try:
+            self._producer = make()
+        except BaseException:
+            self._exactly.close()  # whoever tries again makes another
+            raise
 
     def deliver(
         self,
@@ -150,7 +191,7 @@ class AtLeastOnce:
         try:
             _send(self._producer, outputs, self._flush_s)
         except TooLarge:
-            self._producer.close(timeout=5)  # refused for good by its own sequence numbers
+            self._producer.close(timeout=CLOSE_S)  # refused for good by its own sequence numbers
             self._producer = self._make()
             raise
         except KafkaError as error:
@@ -159,9 +200,13 @@ class AtLeastOnce:
             raise
         self._exactly.deliver([], states, offsets, member)
 
+    def partitions(self, topic: str) -> set[int]:
+        """See `Delivery.partitions`."""
+        return self._exactly.partitions(topic)
+
     def close(self) -> None:
         """End both producers."""
-        self._producer.close(timeout=5)
+        self._producer.close(timeout=CLOSE_S)
         self._exactly.close()
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 
 from kafka import errors
+from kafka.errors import KafkaError
 
 from stream_ad.errors import BrokerError
 
@@ -31,6 +32,18 @@ _ABORT = (
     errors.UnknownMemberIdError,
     errors.RebalanceInProgressError,
 )
+
+# Of the first it is sure; the others a transaction that timed out gives, too.
+_TAKEN = (errors.FencedInstanceIdError,)
+_MAYBE_TAKEN = (errors.ProducerFencedError, errors.InvalidProducerEpochError)
+
+
+class Displaced(errors.KafkaError):  # type: ignore[misc]  # the library has no types
+    """Somebody else has this worker's identity now; the text says what to change."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # without the class, which the library puts before
+
 
 _FATAL: dict[type[BaseException], str] = {
     errors.TopicAuthorizationFailedError: (
@@ -66,6 +79,10 @@ _FATAL: dict[type[BaseException], str] = {
     errors.InvalidTopicError: "a topic of this name cannot be",
     errors.KafkaConfigurationError: "the client refuses its settings",
 }
+_NOT_MADE = (
+    "cannot be made: this user lacks CREATE on it or on the cluster, or may not see it; "
+    "`stream-ad topics plan` lists the rights"
+)
 _BY_NAME = {kind.__name__: kind for kind in _FATAL}
 
 
@@ -88,8 +105,42 @@ def classify(error: BaseException) -> Healing:
     return Healing.ABORT if isinstance(error, _ABORT) else Healing.REBUILD
 
 
-def refusal(error: BaseException) -> BrokerError:
-    """Return a failure that needs a person as an error of ours, with what is missing."""
+def heals_alone(error: KafkaError) -> bool:
+    """Return whether asking again is enough, outside a transaction: brokers start, or elect.
+
+    Examples
+    --------
+    >>> heals_alone(errors.MetadataEmptyBrokerList()), heals_alone(errors.UnknownError())
+    (True, False)
+    """
+    return bool(error.retriable)
+
+
+def displacement(error: BaseException, identity: str | None) -> str | None:
+    """Say who took a worker's identity and what to change; None for another failure.
+
+    Examples
+    --------
+    >>> displacement(errors.FencedInstanceIdError(), "plant-here-0")
+    'another process uses the same identity, plant-here-0: give each its own kafka.instance'
+    >>> displacement(errors.KafkaTimeoutError(), "plant-here-0")
+    """
+    names = {type(error).__name__, *_named(error)}
+    taken = f"another process uses the same identity, {identity}: give each its own kafka.instance"
+    if names & {kind.__name__ for kind in _TAKEN}:
+        return taken
+    if names & {kind.__name__ for kind in _MAYBE_TAKEN}:
+        return f"{taken}; or this worker stood still for longer than kafka.transaction_timeout_s"
+    return None
+
+
+def refusal(error: BaseException, *, making: str | None = None) -> BrokerError:
+    """Return a failure that needs a person as an error of ours, with what is missing.
+
+    ``making`` names a topic that was to be made, which takes other rights than its use.
+    """
+    if making is not None and isinstance(error, errors.AuthorizationError):
+        return BrokerError(f"topic {making} {_NOT_MADE}")
     cause = _cause(error)
     if cause is None:
         return BrokerError(f"the brokers refuse the service: {sentence(error)}")
@@ -123,10 +174,14 @@ def _cause(error: BaseException) -> type[BaseException] | None:
     for kind in _FATAL:
         if isinstance(error, kind):
             return kind
+    return next((_BY_NAME[name] for name in _named(error) if name in _BY_NAME), None)
+
+
+def _named(error: BaseException) -> list[str]:
+    """Return the classes that a general error names in its text."""
     if type(error) in {errors.KafkaError, errors.CommitFailedError}:
-        named = re.findall(r"\b[A-Z][A-Za-z]+Error\b", str(error))
-        return next((_BY_NAME[name] for name in named if name in _BY_NAME), None)
-    return None
+        return re.findall(r"\b[A-Z][A-Za-z]+Error\b", str(error))
+    return []
 
 
 def _about(error: BaseException) -> str:

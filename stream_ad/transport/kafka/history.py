@@ -53,7 +53,8 @@ class TopicRange:
     spec : WindowSpec
     topic : str
     since, until : str
-        Times of records in RFC 3339; or ``beginning``, ``end``: what is committed now.
+        Kafka's timestamps of records in RFC 3339; or ``beginning``, ``end``: what is committed
+        now.
 
     Attributes
     ----------
@@ -208,7 +209,10 @@ class TopicRange:
 
     def _empty(self) -> InputError:
         since, until = self._times
-        return InputError(f"topic {self._topic} has no records from {since} to {until}")
+        return InputError(
+            f"topic {self._topic} has no records from {since} to {until} by the timestamps that "
+            "Kafka keeps of them (--from-time, --to-time), which are not the times within"
+        )
 
     def _gone(self, tp: TopicPartition) -> InputError:
         return InputError(

@@ -11,20 +11,24 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.errors import (
     IllegalStateError,
     KafkaError,
-    KafkaTimeoutError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
+    RetriableError,
 )
 from kafka.partitioner.default import murmur2
 from kafka.structs import ConsumerGroupMetadata, MemberState
 
 from stream_ad.transport.kafka.delivery import Undelivered
-from stream_ad.transport.kafka.failures import Healing, classify, refusal
+from stream_ad.transport.kafka.failures import (
+    Displaced,
+    Healing,
+    classify,
+    displacement,
+    heals_alone,
+    refusal,
+)
 from stream_ad.transport.kafka.ledger import Mark
-
-POLL_MS = 500  # a rejoin that does not fit into one poll of less can leave the group stuck
-CLOSE_MS = 5_000
-ANSWER_MS = 10_000
+from stream_ad.transport.kafka.waits import ANSWER_MS, CLOSE_S, LOOK_MS, PAUSE_S, POLL_MS
 
 
 @dataclass(slots=True)
@@ -97,7 +101,7 @@ class Group:
         self._changes = _Changes()
         self.consumer = self._make()
         self.consumer.subscribe([self._topic], listener=self._changes)
-        self._stable = self._clock()
+        self._stable = self._unsettled = self._clock()
 
     def poll(self, timeout_ms: int = POLL_MS) -> Polled:
         """Wait for records, take part in rebalances, say what changed.
@@ -118,9 +122,9 @@ class Group:
         except OffsetOutOfRangeError as error:
             lost = {tp.partition: offset for tp, offset in error.args[0].items()}
         except KafkaError as error:
-            if classify(error) is Healing.FATAL_CONFIG:
-                raise refusal(error) from error
-            raise
+            self._judge(error)
+            time.sleep(PAUSE_S)
+            return self._unstable(self.consumer.group_metadata(), *self._changes.take())
         membership = self.consumer.group_metadata()
         gone, new = self._changes.take()
         if not _may_commit(membership):
@@ -135,6 +139,16 @@ class Group:
         lost = {partition: at for partition, at in lost.items() if partition in assigned}
         return Polled(records, membership, True, gone, new, lost)
 
+    def _judge(self, error: KafkaError) -> None:
+        """Raise what no further poll heals."""
+        if classify(error) is Healing.FATAL_CONFIG:
+            raise refusal(error) from error
+        taken = displacement(error, self.consumer.group_metadata().group_instance_id)
+        if taken is not None:
+            raise Displaced(taken) from error
+        if not heals_alone(error):
+            raise error
+
     def _unread(self, found: Mapping[TopicPartition, list[Any]]) -> None:
         """Go back before records that could not be committed now."""
         for tp, rows in found.items():
@@ -143,6 +157,7 @@ class Group:
 
     def _unstable(self, membership: Any, gone: set[int], new: set[int]) -> Polled:
         """Wait for the rebalance; without a generation, or when it is stuck, give up all."""
+        self._unsettled = self._clock()
         stuck = self._clock() - self._stable > self._session_s
         if stuck or not _is_member(membership):
             gone = gone | self.held
@@ -152,6 +167,17 @@ class Group:
         if stuck:
             self.replace()
         return Polled({}, membership, False, gone)
+
+    def is_heard(self) -> bool:
+        """Return whether the group hears of this member, which otherwise loses what it holds.
+
+        No poll tells: a member whose identity another process took sends no heartbeat any more,
+        but reads on.
+        """
+        told = self.consumer.metrics()["consumer-coordinator-metrics"]
+        settled_s = self._clock() - self._unsettled  # no heartbeat goes out in a rebalance
+        silent_s: float = min(told["last-heartbeat-seconds-ago"], settled_s)
+        return silent_s <= self._session_s
 
     def replace(self) -> None:
         """Close the consumer and join again with a new one; nothing is held any more."""
@@ -167,7 +193,7 @@ class Group:
     ) -> dict[int, Saved | None]:
         """Return what is committed, waiting for a predecessor's open transaction.
 
-        ``turn`` is called after each partition: the work goes on.
+        ``turn`` is called about once a second: the work goes on.
 
         Raises
         ------
@@ -176,15 +202,23 @@ class Group:
         """
         found = {}
         for partition in partitions:
-            try:
-                commit = self.consumer.committed(
-                    self.of(partition), metadata=True, timeout_ms=round(timeout_s * 1000)
-                )
-            except KafkaTimeoutError as error:
-                raise Undelivered(f"partition {partition}: no position yet") from error
+            commit = self._committed(partition, self._clock() + timeout_s, turn)
             found[partition] = commit and Saved(commit.offset, Mark.read(commit.metadata))
-            turn()
         return found
+
+    def _committed(self, partition: int, latest: float, turn: Callable[[], None]) -> Any:
+        while True:
+            turn()
+            left_ms = max(1, min(LOOK_MS, round((latest - self._clock()) * 1000)))
+            try:
+                return self.consumer.committed(
+                    self.of(partition), metadata=True, timeout_ms=left_ms
+                )
+            except KafkaError as error:
+                if not heals_alone(error):
+                    raise
+                if self._clock() >= latest:
+                    raise Undelivered(f"partition {partition}: no position yet") from error
 
     def seek(self, partition: int, offset: int) -> None:
         """Go on at an offset; what was fetched ahead is dropped."""
@@ -201,7 +235,9 @@ class Group:
     def _bounds(self, ask: Callable[..., Any], partitions: Collection[int]) -> dict[int, int]:
         try:
             offsets = ask([*map(self.of, partitions)], timeout_ms=ANSWER_MS)
-        except KafkaTimeoutError as error:
+        except KafkaError as error:
+            if not heals_alone(error):
+                raise
             raise Undelivered("the brokers do not say which offsets they have") from error
         return {tp.partition: offset for tp, offset in offsets.items()}
 
@@ -227,7 +263,7 @@ class Group:
         """
         try:
             position = self.consumer.position(self.of(partition), timeout_ms=ANSWER_MS)
-        except (IllegalStateError, NoOffsetForPartitionError, KafkaTimeoutError) as error:
+        except (IllegalStateError, NoOffsetForPartitionError, RetriableError) as error:
             raise Undelivered(f"partition {partition} has no position") from error
         if position is None:
             raise Undelivered(f"partition {partition} has no position")
@@ -251,7 +287,7 @@ class Group:
 
     def close(self) -> None:
         """End the consumer; as a static member it stays in the group until the session ends."""
-        self.consumer.close(timeout_ms=CLOSE_MS)
+        self.consumer.close(timeout_ms=round(CLOSE_S * 1000))
 
 
 def default_partition(machine: str, partitions: int) -> int:

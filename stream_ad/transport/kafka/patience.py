@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from kafka import KafkaAdminClient, KafkaConsumer
-from kafka.errors import KafkaError
+from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 
 from stream_ad.config import KafkaConfig
 from stream_ad.errors import BrokerError
-from stream_ad.transport.kafka.failures import Healing, classify, refusal
+from stream_ad.transport.kafka.failures import Healing, classify, refusal, sentence
 from stream_ad.transport.kafka.reasons import reason
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ def patiently(
     config : KafkaConfig
         Addresses and first pause.
     until : callable
-        Looked at several times a second in the pauses; True gives up.
+        Looked at several times a second in the pauses; True gives up, and it may raise.
     log : callable
         Takes the two sentences.
 
@@ -64,7 +64,7 @@ def patiently(
         except KafkaError as error:
             if classify(error) is Healing.FATAL_CONFIG:
                 raise refusal(error) from error
-            said = f"{what}: {outage(where, began)}"
+            said = f"{what}: {_trouble(where, began, error)}"
             if until():
                 raise BrokerError(said) from error
             if not told:
@@ -97,10 +97,18 @@ def once(make: Callable[[], Client], what: str, config: KafkaConfig) -> Iterator
         client.close()
 
 
-def outage(where: str, began: float) -> str:
-    """Say that brokers cannot be reached, and why as far as the library's log tells."""
-    why = reason(since=began) or "unreachable, or it refuses these credentials"
-    return f"cannot reach {where}: {why}"
+def _trouble(where: str, began: float, error: KafkaError) -> str:
+    """Say that brokers cannot be reached, or what they answered."""
+    # all that a constructor says in the one case; the cause stands in the library's log at most
+    away = isinstance(error, KafkaTimeoutError | KafkaConnectionError)
+    why = reason(since=began) if away else None
+    if why is None and not _is_bootstrap(error):
+        return f"no success with {where}: {sentence(error)}"
+    return f"cannot reach {where}: {why or 'unreachable, or it refuses these credentials'}"
+
+
+def _is_bootstrap(error: KafkaError) -> bool:
+    return isinstance(error, KafkaTimeoutError) and "bootstrap" in str(error)
 
 
 def _paused(seconds: float, until: Callable[[], bool]) -> bool:

@@ -28,6 +28,8 @@ _PHRASES = (
     ),
     (r"timed? ?out|timeout", "it does not answer"),
 )
+# Tells of slow steps of this process ("other pollers will time out"), never of a broker.
+LOOP = "kafka.net.selector"
 
 
 class _Listener(logging.Handler):
@@ -38,7 +40,7 @@ class _Listener(logging.Handler):
         self._heard: dict[str, float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not record.name.startswith("kafka.net"):
+        if not record.name.startswith("kafka.net") or record.name == LOOP:
             return
         text = record.getMessage()
         for pattern, phrase in _PHRASES:

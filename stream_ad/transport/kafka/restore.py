@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Collection
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaTimeoutError
+from kafka.errors import RetriableError
 
 from stream_ad.config import KafkaConfig
 from stream_ad.transport.kafka.clients import reader
 from stream_ad.transport.kafka.delivery import Undelivered
+from stream_ad.transport.kafka.waits import ANSWER_MS, ENDED_S
 
 POLL_MS = 200
-ANSWER_MS = 10_000
 
 
 class StateReader:
@@ -29,7 +29,11 @@ class StateReader:
     def __init__(self, config: KafkaConfig, turn: Callable[[], None]) -> None:
         self._config, self._topic, self._turn = config, config.topics.state, turn
         self._committed = reader(config)
-        self._ends = reader(config, uncommitted=True)
+        try:
+            self._ends = reader(config, uncommitted=True)
+        except BaseException:
+            self._committed.close(timeout_ms=0)  # whoever tries again makes another
+            raise
 
     def read(self, partitions: Collection[int]) -> dict[int, dict[str, bytes]]:
         """Return the newest state record of every machine, by partition.
@@ -54,7 +58,7 @@ class StateReader:
         """
         try:
             return self._read(partitions)
-        except KafkaTimeoutError as error:
+        except RetriableError as error:
             raise Undelivered(f"{self._topic}: no answer") from error
 
     def missing(self, partitions: Collection[int]) -> set[int]:
@@ -67,13 +71,14 @@ class StateReader:
         consumer.assign(wanted)
         consumer.seek_to_beginning(*wanted)
         found: dict[int, dict[str, bytes]] = {partition: {} for partition in partitions}
-        patience = time.monotonic() + self._config.transaction_timeout_s + 30
+        longest = self._config.transaction_timeout_s + ENDED_S
+        patience = time.monotonic() + longest
         # positions, not records: aborted ones and markers are passed over without being seen
         while any(_position(consumer, tp) < end for tp, end in ends.items()):
             for tp, rows in consumer.poll(timeout_ms=POLL_MS).items():
                 for row in rows:
                     _keep(found[tp.partition], row.key.decode(), row.value)
-                patience = time.monotonic() + self._config.transaction_timeout_s + 30
+                patience = time.monotonic() + longest
             if time.monotonic() > patience:
                 raise Undelivered(f"{self._topic}: an open transaction does not end")
             self._turn()

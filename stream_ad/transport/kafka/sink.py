@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from kafka import TopicPartition
@@ -55,6 +55,10 @@ class KafkaSink:
         """Forget a partition."""
         self._ledgers.pop(partition, None)
         self._marks.pop(partition, None)
+
+    def missing(self, partitions: Collection[int]) -> set[int]:
+        """Return those partitions whose states could not be written, or not yet."""
+        return set(partitions) - self._delivery.partitions(self._config.topics.state)
 
     def mark(self, partition: int) -> Mark:
         """Return what was last committed of a partition."""

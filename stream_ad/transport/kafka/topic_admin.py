@@ -21,7 +21,13 @@ from stream_ad.config import Config
 from stream_ad.errors import BrokerError, ConfigError
 from stream_ad.transport.kafka.clients import BATCH_BYTES
 from stream_ad.transport.kafka.failures import Healing, classify, refusal, sentence
-from stream_ad.transport.kafka.topics import TopicPlan, dead_letter_bytes, plan, state_bytes
+from stream_ad.transport.kafka.topics import (
+    COPIES,
+    TopicPlan,
+    dead_letter_bytes,
+    plan,
+    state_bytes,
+)
 
 
 @dataclass(frozen=True)
@@ -48,8 +54,17 @@ class Finding:
         return f"{self.level}: topic {self.topic}: {self.text}"
 
 
-def describe(client: KafkaAdminClient, names: Iterable[str]) -> dict[str, Existing]:
+def describe(
+    client: KafkaAdminClient, names: Iterable[str], *, making: bool = False
+) -> dict[str, Existing]:
     """Return those of the topics that exist.
+
+    Parameters
+    ----------
+    client : KafkaAdminClient
+    names : iterable of str
+    making : bool
+        Whether they are to be made: for what is said where this user may not see one.
 
     Raises
     ------
@@ -60,7 +75,7 @@ def describe(client: KafkaAdminClient, names: Iterable[str]) -> dict[str, Existi
     """
     wanted = sorted(set(names))
     try:
-        found = [topic for topic in client.describe_topics(wanted) if _is_there(topic)]
+        found = [topic for topic in client.describe_topics(wanted) if _is_there(topic, making)]
         resources = [ConfigResource(ConfigResourceType.TOPIC, t["name"]) for t in found]
         configs = client.describe_configs(resources, config_filter="all") if resources else {}
     except KafkaError as error:
@@ -70,10 +85,10 @@ def describe(client: KafkaAdminClient, names: Iterable[str]) -> dict[str, Existi
     return {t["name"]: _existing(t, configs.get("topic", {}).get(t["name"], {})) for t in found}
 
 
-def _is_there(topic: dict[str, object]) -> bool:
+def _is_there(topic: dict[str, object], making: bool) -> bool:
     kind = for_code(topic["error_code"])
     if issubclass(kind, AuthorizationError):
-        raise refusal(kind(topic["name"]))
+        raise refusal(kind(topic["name"]), making=str(topic["name"]) if making else None)
     if kind not in {NoError, UnknownTopicOrPartitionError}:
         raise kind(topic["name"])
     return kind is NoError
@@ -95,12 +110,18 @@ def _existing(topic: dict[str, object], configs: dict[str, dict[str, str]]) -> E
     )
 
 
-def broker_count(client: KafkaAdminClient) -> int:
-    """Return how many brokers serve."""
-    return len(client.describe_cluster()["brokers"])
+def copies(client: KafkaAdminClient) -> int:
+    """Return how many copies topics get where nobody says: 3, or as many as there are brokers."""
+    return min(COPIES, len(client.describe_cluster()["brokers"]))
 
 
-def require_input(client: KafkaAdminClient, config: Config, *, otherwise: int | None = None) -> int:
+def require_input(
+    client: KafkaAdminClient,
+    config: Config,
+    *,
+    otherwise: int | None = None,
+    making: bool = False,
+) -> int:
     """Return the partition count of the input.
 
     Parameters
@@ -111,6 +132,8 @@ def require_input(client: KafkaAdminClient, config: Config, *, otherwise: int | 
         Names it.
     otherwise : int, optional
         What to return where it does not exist.
+    making : bool
+        As `describe`.
 
     Raises
     ------
@@ -122,7 +145,7 @@ def require_input(client: KafkaAdminClient, config: Config, *, otherwise: int | 
     name = config.kafka.topics.input
     if name is None:
         raise ConfigError("kafka.topics.input", None, "the name of the topic to read")
-    found = describe(client, [name]).get(name)
+    found = describe(client, [name], making=making).get(name)
     if found is not None:
         return found.partitions
     if otherwise is None:
@@ -141,7 +164,7 @@ def create(client: KafkaAdminClient, topics: Sequence[TopicPlan]) -> Iterator[st
     BrokerError
         The brokers refuse it.
     """
-    there = describe(client, (topic.name for topic in topics))
+    there = describe(client, (topic.name for topic in topics), making=True)
     for topic in topics:
         old = there.get(topic.name)
         if old is None:
@@ -166,6 +189,8 @@ def _create(client: KafkaAdminClient, topic: TopicPlan) -> None:
         client.create_topics({topic.name: wanted}, wait_for_metadata=True)
     except TopicAlreadyExistsError:
         return  # another command was faster
+    except AuthorizationError as error:
+        raise refusal(error, making=topic.name) from error
     except KafkaError as error:
         raise BrokerError(f"topic {topic.name} was not created: {sentence(error)}") from error
 

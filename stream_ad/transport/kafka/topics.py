@@ -46,12 +46,16 @@ class TopicPlan:
 
 @dataclass(frozen=True)
 class Right:
-    """One operation that the service's user must be allowed; ``prefixed``: on all names so."""
+    """One operation on a resource; ``prefixed``: on all names that begin so.
+
+    ``who`` needs it besides the service itself; empty where that cannot do without.
+    """
 
     operation: str
     resource: Literal["topic", "group", "transactional-id"]
     name: str
     prefixed: bool = False
+    who: str = ""
 
 
 def plan(config: Config, input_partitions: int, replication: int) -> list[TopicPlan]:
@@ -69,7 +73,7 @@ def plan(config: Config, input_partitions: int, replication: int) -> list[TopicP
     Raises
     ------
     ConfigError
-        There is no input, or two topics are one.
+        There is no input, or a machine's state would not fit into a record.
 
     Examples
     --------
@@ -85,7 +89,6 @@ def plan(config: Config, input_partitions: int, replication: int) -> list[TopicP
     names = config.kafka.topics.model_dump(exclude_none=True)
     if "input" not in names:
         raise ConfigError("kafka.topics.input", None, "the name of the topic to read")
-    _refuse_doubles(names)
     return [
         TopicPlan(
             role,
@@ -99,15 +102,6 @@ def plan(config: Config, input_partitions: int, replication: int) -> list[TopicP
         for role, settings, rights, why in _roles(config)
         if role in names
     ]
-
-
-def _refuse_doubles(names: dict[str, str]) -> None:
-    seen: dict[str, str] = {}
-    for key, name in names.items():
-        if name in seen:
-            allowed = f"a topic of its own; kafka.topics.{seen[name]} is the same"
-            raise ConfigError(f"kafka.topics.{key}", name, allowed)
-        seen[name] = key
 
 
 def _roles(config: Config) -> Iterator[tuple[Role, dict[str, str], list[str], str]]:
@@ -130,12 +124,27 @@ def dead_letter_bytes(config: Config) -> int:
 
 
 def state_bytes(config: Config) -> int:
-    """Return a size that no machine's state record reaches: its open slots and the rest."""
+    """Return a size that no machine's state record reaches: its open slots and the rest.
+
+    Raises
+    ------
+    ConfigError
+        It may become larger than what the client sends.
+    """
     windows = config.windows
-    slots = windows.length + windows.disorder_s / (windows.period_s or 1.0)
     sensors = len(windows.sensors) or config.limits.sensors
-    pending = windows.disorder_s / (windows.period_s or 1.0)  # these keep their times as well
-    return min(LARGEST, max(USUAL_MESSAGE, ENVELOPE + int(8 * slots + 16 * pending) * sensors))
+    pending = windows.disorder_s / (windows.period_s or 1.0) + 1  # these keep their times as well
+    slots = windows.length + pending
+    cells = 4 * slots * sensors + 8 * slots + 8 * pending * sensors
+    needed = ENVELOPE + int(1.4 * cells)  # base64, and some room
+    if needed > LARGEST and windows.sensors:
+        allowed = (
+            f"less: with {sensors} sensors (windows.sensors) and {pending:.0f} slots of disorder "
+            "(windows.disorder_s / windows.period_s) the state of a machine takes "
+            f"{needed >> 20} MiB, and a record at most {LARGEST >> 20}"
+        )
+        raise ConfigError("windows.length", windows.length, allowed)
+    return min(LARGEST, max(USUAL_MESSAGE, needed))
 
 
 def _state_settings(config: Config) -> dict[str, str]:
@@ -158,7 +167,7 @@ def rights(config: Config, topics: Sequence[TopicPlan]) -> list[Right]:
     --------
     >>> from stream_ad.config import parse_config
     >>> rights(parse_config({"kafka": {"group_id": "line-4"}}), [])[1]
-    Right(operation='WRITE', resource='transactional-id', name='line-4-', prefixed=True)
+    Right(operation='WRITE', resource='transactional-id', name='line-4-', prefixed=True, who='')
     """
     group = config.kafka.group_id
     own = [
@@ -169,6 +178,32 @@ def rights(config: Config, topics: Sequence[TopicPlan]) -> list[Right]:
     return [*own, *on_topics]
 
 
+def optional_rights(topics: Sequence[TopicPlan]) -> list[Right]:
+    """Return what single commands need besides; without the first, `run` warns at each start.
+
+    Examples
+    --------
+    >>> from stream_ad.config import parse_config
+    >>> config = parse_config({"kafka": {"topics": {"input": "plant"}}})
+    >>> for right in optional_rights(plan(config, 8, 3))[-2:]:
+    ...     print(right.operation, right.name, "for", right.who)
+    READ stream-ad.dead-letters for dlq list
+    ALTER stream-ad.state for topics create, where the input grew
+    """
+    found = []
+    for operation, who in (("DESCRIBE_CONFIGS", "run, topics check"), ("CREATE", "topics create")):
+        found += [Right(operation, "topic", topic.name, who=who) for topic in topics]
+    of_roles = {
+        "dead_letter": ("READ", "dlq list"),
+        "state": ("ALTER", "topics create, where the input grew"),
+    }
+    for topic in topics:
+        if topic.role in of_roles:
+            operation, who = of_roles[topic.role]
+            found.append(Right(operation, "topic", topic.name, who=who))
+    return found
+
+
 def table(config: Config, topics: Sequence[TopicPlan]) -> str:
     """Return the plan for a person: a paragraph for each topic, then the rights."""
     lines = []
@@ -177,10 +212,15 @@ def table(config: Config, topics: Sequence[TopicPlan]) -> str:
         lines += [f"{topic.name}  {topic.why}", f"    {size}  {'  '.join(topic.rights)}"]
         lines += [f"    {key}={value}" for key, value in topic.settings.items()]
     lines.append("rights of the service's user")
-    for right in rights(config, topics):
-        name = f"{right.name}*" if right.prefixed else right.name
-        lines.append(f"    {right.operation:6} {right.resource:17} {name}")
+    lines += [f"    {_row(right)}" for right in rights(config, topics)]
+    lines.append("rights that only some commands need")
+    lines += [f"    {_row(right)}  ({right.who})" for right in optional_rights(topics)]
     return "\n".join(lines)
+
+
+def _row(right: Right) -> str:
+    name = f"{right.name}*" if right.prefixed else right.name
+    return f"{right.operation:16} {right.resource:17} {name}"
 
 
 def commands(config: Config, topics: Sequence[TopicPlan]) -> list[str]:
@@ -191,6 +231,10 @@ def commands(config: Config, topics: Sequence[TopicPlan]) -> list[str]:
     return [
         *(f"kafka-topics.sh {to} {_create_options(topic)}" for topic in topics),
         *(f"kafka-acls.sh {to} {_acl_options(config, right)}" for right in rights(config, topics)),
+        *(
+            f"kafka-acls.sh {to} {_acl_options(config, right)}  # only for {right.who}"
+            for right in optional_rights(topics)
+        ),
     ]
 
 
@@ -204,4 +248,5 @@ def _acl_options(config: Config, right: Right) -> str:
     user = config.kafka.security.username or "stream-ad"
     pattern = " --resource-pattern-type prefixed" if right.prefixed else ""
     on = f"--{right.resource} {quote(right.name)}{pattern}"
-    return f"--add --allow-principal {quote(f'User:{user}')} --operation {right.operation} {on}"
+    operation = right.operation.title().replace("_", "")  # as the scripts' own help spells it
+    return f"--add --allow-principal {quote(f'User:{user}')} --operation {operation} {on}"

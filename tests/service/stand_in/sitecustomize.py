@@ -36,5 +36,5 @@ def run_worker(config: Any, slot: int, *, reset_state: bool, shell: Any) -> None
 
 if "STAND_IN" in os.environ:  # and not where somebody only imports this file
     module = types.ModuleType("stream_ad.service.worker")
-    module.run_worker = run_worker  # type: ignore[attr-defined]
+    vars(module)["run_worker"] = run_worker
     sys.modules[module.__name__] = module
