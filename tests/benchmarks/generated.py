@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -55,17 +56,22 @@ class Plant:
 
     def windows(self, each: int, *, faults: bool = True) -> Windows:
         """Return the first ``each`` windows of every machine, in order of start."""
-        cells = self.cells(0, each * self.length, faults=faults).astype(np.float32)
+        parts = self._parts(each * self.length)
+        cells = np.concatenate(
+            [self.cells(first, n, faults=faults).astype(np.float32) for first, n in parts]
+        )
         turns = cells.reshape(each, self.length, self.machines, self.sensors)
         values = np.ascontiguousarray(turns.transpose(0, 2, 1, 3)).reshape(-1, *turns.shape[1::2])
         start = (SINCE + np.repeat(np.arange(each) * self.length, self.machines)) * 10**9
         return Windows(np.tile(self.names(), each), start, values, np.arange(len(values)))
 
-    def detector(self, bank: int, machines: int = 1) -> Detector:
-        """Fit a detector on the first machines whose bank holds so many different latents."""
+    def detector(self, bank: int, machines: int = 1, index: str = "auto") -> Detector:
+        """Fit ae and ares on the first machines; the bank holds so many different latents."""
         plant = replace(self, machines=machines, seed=self.seed + 1)
         past = plant.windows(2 * bank // machines, faults=False)
-        detector = Detector(epochs=1, bank_windows=bank, device="cpu", seed=self.seed)
+        detector = Detector(
+            "ae", "ares", epochs=1, bank_windows=bank, index=index, device="cpu", seed=self.seed
+        )
         detector.fit_windows(past, self.spec).set_budget(self.config.alarm)
         assert detector.report_["bank"] == bank
         return detector
@@ -74,10 +80,9 @@ class Plant:
         """Write a recording that closes ``each`` windows of every machine."""
         # the readings of one window more close the last one
         steps = (each + 1) * self.length
-        chunk = max(1, CHUNK_CELLS // (self.machines * self.sensors))
         with arrow_csv.CSVWriter(path, self._table(0, 1).schema) as writer:
-            for first in range(0, steps, chunk):
-                writer.write_table(self._table(first, min(chunk, steps - first)))
+            for first, n in self._parts(steps):
+                writer.write_table(self._table(first, n))
 
     def names(self) -> NDArray[np.object_]:
         """Return the machines' ids, (M,)."""
@@ -100,6 +105,12 @@ class Plant:
             if self.rough:
                 cells[silent, :, -1] = np.nan
         return cells
+
+    def _parts(self, steps: int) -> Iterator[tuple[int, int]]:
+        """Cut a time into parts (first step, steps) whose cells fit into memory."""
+        most = max(1, CHUNK_CELLS // (self.machines * self.sensors))
+        for first in range(0, steps, most):
+            yield first, min(most, steps - first)
 
     def _table(self, first: int, steps: int) -> pa.Table:
         cells = self.cells(first, steps).reshape(-1, self.sensors)

@@ -71,7 +71,7 @@ def _measured(bootstrap: str, effort: Effort, place: Path) -> tuple[list[Figure]
     detector = plant.detector(effort.bank, plant.machines)
     Registry(str(place / "registry")).publish(detector, 0, "for a benchmark")
     setting = Setting(bootstrap, place / "registry", plant)
-    scaled = detector._fitted()[0].scale(plant.windows(2048 // plant.machines).values)
+    scaled = detector._fitted().scaler.scale(plant.windows(2048 // plant.machines).values)
     bare = Bare(detector, scaled)
     figures: list[Figure] = []
     rows: list[list[str]] = []

@@ -11,19 +11,22 @@ import os
 import sys
 import time
 from argparse import ArgumentTypeError, Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
 from stream_ad.errors import InputError
-from tests.benchmarks.measuring import Row, measure
+from stream_ad.evaluation.baselines import BASELINES
+from tests.benchmarks.measuring import DEFAULT, DETECTORS, Row, measure
 from tests.benchmarks.recordings import FAMILIES, Recording, load
+from tests.benchmarks.shrinking import STRESSED, shrunk
 from tests.benchmarks.streams_page import Conditions, commit, page
-from tests.benchmarks.streams_table import flat, grids, means
+from tests.benchmarks.streams_results import Results
 from tests.benchmarks.table import Figure, conclude, options, show
 
 SEEDS = (101, 102, 103)  # reported ones; nothing was tuned with them
+CHOOSING_SEEDS = (11, 12, 13)  # those of --leave-out
 QUICK_ROWS = 300, 1_200  # of history, of test: enough to walk the whole path
 
 
@@ -36,48 +39,71 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"missed: {error}")
         return 1
-    rows = _measure(recordings, SEEDS[: arguments.seeds], arguments.jobs)
-    streams = {f: sum(r.family == f for r in recordings) for f in arguments.families}
-    table = means(rows)
-    shown = grids(table, streams)
-    for grid in shown:
+    seeds = (CHOOSING_SEEDS if arguments.leave_out else SEEDS)[: arguments.seeds]
+    rows = _measure(recordings, seeds, arguments.detectors, arguments.jobs)
+    results = Results.of(rows, arguments.leave_out)
+    for grid in (*results.grids(), results.costs()):
         show(grid)
     failed = [row for row in rows if row.failure is not None]
     for row in failed:
         print(f"failed: {row.family}/{row.stream} {row.detector} seed {row.seed}: {row.failure}")
     minutes = (time.monotonic() - began) / 60
+    streams = {f: sum(r.family == f for r in recordings) for f in arguments.families}
     figures = [
+        *results.figures(judged=arguments.whole),
         *(Figure(f"{family}.streams", n) for family, n in streams.items()),
         Figure("rows", len(rows)),
         Figure("failed_rows", len(failed), target=0, bound="exactly", correctness=True),
         Figure("minutes", minutes),
     ]
     if arguments.markdown is not None:
-        conditions = Conditions(_command(arguments), code, SEEDS[: arguments.seeds], minutes)
-        text = page(conditions, recordings, rows, table, shown)
+        conditions = Conditions(_command(arguments), code, seeds, minutes)
+        text = page(conditions, recordings, results)
         arguments.markdown.parent.mkdir(parents=True, exist_ok=True)
         arguments.markdown.write_text(text, encoding="utf-8")
-    return conclude(figures, arguments, flat(table))
+    return conclude(figures, arguments, results.flat())
 
 
 def _arguments(argv: Sequence[str] | None) -> Namespace:
     parser = options((__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), metavar="DIR")
     parser.add_argument("--families", type=_families, default=list(FAMILIES), metavar="A,B")
+    parser.add_argument("--detectors", type=_detectors, default=list(DETECTORS), metavar="A,B")
+    parser.add_argument("--leave-out", choices=list(FAMILIES), help="read it, choose without it")
     parser.add_argument("--streams", type=_count, metavar="N", help="at most N of each family")
     parser.add_argument("--seeds", type=_count, metavar="N", help=f"the first N of {SEEDS}")
     parser.add_argument("--jobs", type=_count, default=2, metavar="N", help="processes (2)")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the result as a page")
     arguments = parser.parse_args(argv)
+    if arguments.leave_out is not None and set(arguments.families) <= {arguments.leave_out}:
+        parser.error(f"--leave-out {arguments.leave_out} leaves no family to choose by")
+    if arguments.markdown is not None and not set(arguments.detectors) & set(BASELINES):
+        parser.error("--markdown compares with baselines: --detectors names none")
+    limited = arguments.leave_out or arguments.streams or arguments.seeds
+    complete = set(arguments.families) >= set(FAMILIES) and set(arguments.detectors) >= {
+        DEFAULT,
+        *BASELINES,
+    }
+    arguments.whole = complete and not limited
     if arguments.quick:
         arguments.streams, arguments.seeds = arguments.streams or 1, arguments.seeds or 1
     return arguments
 
 
 def _families(text: str) -> list[str]:
+    return _names(text, FAMILIES)
+
+
+def _detectors(text: str) -> list[str]:
+    """Read names of detectors; the default is always among them."""
+    wanted = {DEFAULT, *_names(text, DETECTORS)}
+    return [name for name in DETECTORS if name in wanted]
+
+
+def _names(text: str, allowed: Collection[str]) -> list[str]:
     names = text.split(",")
-    if unknown := [name for name in names if name not in FAMILIES]:
-        raise ArgumentTypeError(f"{unknown[0]!r}: allowed are {', '.join(FAMILIES)}")
+    if unknown := [name for name in names if name not in allowed]:
+        raise ArgumentTypeError(f"{unknown[0]!r}: allowed are {', '.join(allowed)}")
     return names
 
 
@@ -92,17 +118,26 @@ def _command(arguments: Namespace) -> str:
     parts = ["python -m tests.benchmarks.streams", f"--data {arguments.data}"]
     if arguments.families != list(FAMILIES):
         parts.append(f"--families {','.join(arguments.families)}")
-    parts += [f"--{key} {n}" for key in ("streams", "seeds") if (n := getattr(arguments, key))]
+    if arguments.detectors != list(DETECTORS):
+        parts.append(f"--detectors {','.join(arguments.detectors)}")
+    chosen = {"leave-out": arguments.leave_out} | {
+        key: getattr(arguments, key) for key in ("streams", "seeds")
+    }
+    parts += [f"--{key} {value}" for key, value in chosen.items() if value]
     return " ".join(parts + ["--quick"] * arguments.quick)
 
 
 def _recordings(arguments: Namespace) -> list[Recording]:
     families = (load(f, arguments.data, arguments.streams) for f in arguments.families)
     recordings = [recording for family in families for recording in family]
-    return [r.shortened(*QUICK_ROWS) for r in recordings] if arguments.quick else recordings
+    if arguments.quick:
+        recordings = [r.shortened(*QUICK_ROWS) for r in recordings]
+    return recordings + [shrunk(r) for r in recordings if r.family in STRESSED]
 
 
-def _measure(recordings: Sequence[Recording], seeds: Sequence[int], jobs: int) -> list[Row]:
+def _measure(
+    recordings: Sequence[Recording], seeds: Sequence[int], detectors: Sequence[str], jobs: int
+) -> list[Row]:
     """Measure everything, as many training parts at a time as there are processes."""
     groups: dict[str, list[Recording]] = {}
     for recording in recordings:
@@ -110,11 +145,11 @@ def _measure(recordings: Sequence[Recording], seeds: Sequence[int], jobs: int) -
     # the longest first, so that no process is left alone with one at the end
     parts = sorted(groups.values(), key=lambda part: -sum(r.values.size for r in part))
     if jobs == 1:
-        done = _told((measure(part, seeds) for part in parts), len(parts))
+        done = _told((measure(part, seeds, detectors) for part in parts), len(parts))
     else:
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # processes are the threads here
         with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-            waiting = [pool.submit(measure, part, seeds) for part in parts]
+            waiting = [pool.submit(measure, part, seeds, detectors) for part in parts]
             done = _told((future.result() for future in as_completed(waiting)), len(parts))
     place = {(r.family, r.name): i for i, r in enumerate(recordings)}
     return sorted((row for rows in done for row in rows), key=lambda r: place[r.family, r.stream])

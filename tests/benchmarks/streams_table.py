@@ -23,16 +23,18 @@ class Measure(NamedTuple):
 MEASURES = (
     Measure("auc_roc", "AUC-ROC", ".3f"),
     Measure("auc_pr", "AUC-PR", ".3f"),
-    Measure("auc_pr_seed_sd", "sd over seeds", ".3f"),
+    Measure("auc_pr_seed_sd", "sd, seeds", ".3f"),
     Measure("vus_pr", "VUS-PR", ".3f"),
     Measure("f1", "F1", ".3f"),
-    Measure("false_alarm_rows", "false-alarm rows", ".1%"),
+    Measure("false_alarm_rows", "false rows", ".1%"),
     Measure("missed_rows", "missed rows", ".1%"),
+    Measure("static_f1", "static F1", ".3f"),
+    Measure("static_false_alarm_rows", "its false rows", ".1%"),
     Measure("event_recall", "event recall", ".1%"),
-    Measure("delay_windows", "delay, windows", ".1f"),
+    Measure("delay_windows", "delay", ".1f"),
     Measure("asked_per_day", "false/day asked", "g"),
     Measure("false_per_day", "achieved", ".1f"),
-    Measure("budget_supported", "budget supported", ".0%"),
+    Measure("budget_supported", "supported", ".0%"),
     Measure("fit_s", "fit s", ".1f"),
 )
 
@@ -46,8 +48,9 @@ def means(rows: Sequence[Row]) -> Means:
     what has no value there, such as the delay where nothing was found, and rows that failed.
     """
     families = list(dict.fromkeys(row.family for row in rows))
+    seen = {row.detector for row in rows}
     result: dict[tuple[str, str], Figures] = {}
-    for detector in DETECTORS:
+    for detector in (name for name in DETECTORS if name in seen):
         for family in families:
             own = [r for r in rows if (r.family, r.detector) == (family, detector)]
             result[family, detector] = _family(own)
@@ -91,21 +94,30 @@ def _keys(figures: Iterable[Figures]) -> list[str]:
     return list(dict.fromkeys(key for part in figures for key in part))
 
 
-def grids(table: Means, streams: Mapping[str, int]) -> list[Grid]:
-    """Return one table per family and one of the means over families.
+def grids(table: Means, titles: Mapping[str, str]) -> list[Grid]:
+    """Return one table for each title.
 
     Parameters
     ----------
     table : Means
-    streams : mapping of str to int
-        Families in order, and their streams.
+    titles : mapping of str to str
+        Of families, and of ``OVERALL``, in order.
     """
-    titles = {family: f"{family}: mean over {n} streams" for family, n in streams.items()}
     headings = ["detector", *(measure.heading for measure in MEASURES)]
     return [
-        Grid(title, headings, [_line(name, table[section, name]) for name in DETECTORS])
-        for section, title in (titles | {OVERALL: OVERALL}).items()
+        Grid(title, headings, [_line(n, table[section, n]) for n in detectors(table, section)])
+        for section, title in titles.items()
     ]
+
+
+def detectors(table: Means, section: str = OVERALL) -> list[str]:
+    """Return who stands in a table, in its order."""
+    return [detector for part, detector in table if part == section]
+
+
+def families_of(table: Means) -> list[str]:
+    """Return the families in a table, in its order."""
+    return list(dict.fromkeys(section for section, _ in table if section != OVERALL))
 
 
 def _line(detector: str, figures: Figures) -> list[str]:
@@ -116,10 +128,24 @@ def _line(detector: str, figures: Figures) -> list[str]:
     return [detector, *cells]
 
 
-def flat(table: Means) -> dict[str, float]:
+def costs(rows: Sequence[Row]) -> Grid:
+    """Return the seconds that each detector took on each family, fits and scoring."""
+    families = list(dict.fromkeys(row.family for row in rows))
+    seen = {row.detector for row in rows}
+    names = [name for name in DETECTORS if name in seen]
+    spent = {(name, family): 0.0 for name in names for family in families}
+    for row in rows:
+        spent[row.detector, row.family] += row.seconds
+    lines = {name: [spent[name, family] for family in families] for name in names}
+    lines["all"] = [sum(column) for column in zip(*lines.values(), strict=True)]
+    texts = [[name, *(f"{s:,.0f}" for s in (*each, sum(each)))] for name, each in lines.items()]
+    return Grid("seconds of one process", ["detector", *families, "all"], texts)
+
+
+def flat(table: Means, prefix: str = "") -> dict[str, float]:
     """Return every mean under ``family.detector.measure``; what has no value is left out."""
     return {
-        f"{section.replace(' ', '_')}.{detector}.{key}": value
+        f"{prefix}{section.replace(' ', '_')}.{detector}.{key}": value
         for (section, detector), figures in table.items()
         for key, value in figures.items()
         if value is not None

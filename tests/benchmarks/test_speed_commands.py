@@ -55,18 +55,20 @@ def test_a_process_knows_its_memory() -> None:
     assert block.nbytes < memory.resident() <= memory.peak()
 
 
-def test_the_ceiling_searches_the_whole_bank() -> None:
+@pytest.mark.parametrize(("index", "kinds"), [("exact", 2), ("hnsw", 3)])
+def test_the_ceiling_searches_the_whole_bank(index: str, kinds: int) -> None:
     """Each of its searches finds the distances that brute force finds."""
     plant = Plant(1, 2, 4)
-    detector = plant.detector(64)
-    scaler, model, scorer = detector._fitted()
-    scaled = scaler.scale(plant.windows(40).values)
+    detector = plant.detector(64, index=index)
+    parts = detector._fitted()
+    scaled = parts.scaler.scale(plant.windows(40).values)
     bare = Bare(detector, scaled)
     with torch.no_grad():
-        queries = model(torch.from_numpy(scaled)).z.double().numpy()
-    apart = np.linalg.norm(queries[:, None] - scorer.bank.z[None].astype(np.float64), axis=2)
+        queries = parts.model(torch.from_numpy(scaled)).z.double().numpy()
+    apart = np.linalg.norm(queries[:, None] - parts.scorer.bank.z[None].astype(np.float64), axis=2)
     expected = np.sort(apart, axis=1)[:, :K]
-    for search in (bare._by_distance, bare._by_product):
+    assert len(bare.searches) == kinds
+    for search in bare.searches:
         bare.search = search
         np.testing.assert_allclose(bare.found(scaled)[1], expected, rtol=1e-3, atol=1e-3)
 

@@ -1,4 +1,4 @@
-"""What a user would pick instead: six baselines, each in the detector's place."""
+"""What a user would pick instead: seven baselines, each in the detector's place."""
 
 from stream_ad.evaluation.baselines.baseline import Baseline
 from stream_ad.evaluation.baselines.fitting import BASELINES, fit_baseline

@@ -52,13 +52,21 @@ class Baseline:
         self.scaler = scaler
         self._scorer = scorer
 
-    def score(self, values: NDArray[np.float32]) -> Scores:
+    def score(
+        self,
+        values: NDArray[np.float32],
+        start: NDArray[np.int64] | None = None,  # noqa: ARG002 - it knows no hours
+    ) -> Scores:
         """Score windows (n, T, C) in sensor units, NaN = missing; no part per sensor."""
         raw = self._scorer.score(rows_of(self.scaler, values))
         n, sensors = len(values), values.shape[2]
         return Scores(raw, raw, np.zeros((n, sensors)))
 
-    def explain(self, X: NDArray[np.float32]) -> Explanation:
+    def explain(
+        self,
+        X: NDArray[np.float32],
+        start: NDArray[np.int64] | None = None,  # noqa: ARG002 - it knows no hours
+    ) -> Explanation:
         """Say per sensor what PCA did not rebuild; the others have nothing to say.
 
         Their shares are 0 and their expected values NaN. None names neighbours.

@@ -14,6 +14,7 @@ from stream_ad.detector.prepare import in_order, prepare
 from stream_ad.errors import ConfigError
 from stream_ad.evaluation.baselines.baseline import Baseline, RowScorer, rows_of
 from stream_ad.evaluation.baselines.forests import HalfSpaceTrees, IsolationForest
+from stream_ad.evaluation.baselines.kmeans import KMeans
 from stream_ad.evaluation.baselines.linear import Mahalanobis, Pca
 from stream_ad.evaluation.baselines.neighbours import AresRaw, Knn
 from stream_ad.windows import Windows, WindowSpec
@@ -24,6 +25,7 @@ BASELINES: dict[str, Fit] = {
     "mahalanobis": lambda X, _: Mahalanobis(X),
     "pca": lambda X, _: Pca(X),
     "knn": lambda X, c: Knn(X, most=c.bank_windows),
+    "kmeans": lambda X, c: KMeans(X, seed=c.seed),
     "iforest": lambda X, c: IsolationForest(X, seed=c.seed),
     "half_space_trees": lambda X, c: HalfSpaceTrees(X, seed=c.seed),
     "ares_raw": lambda X, c: AresRaw(X, k=c.k, alpha=c.alpha, most=c.bank_windows),
@@ -55,7 +57,7 @@ def fit_baseline(name: str, windows: Windows, spec: WindowSpec, config: Config) 
     InputError
         For windows of another shape than the spec's.
     MissingDependency
-        For ``iforest`` without scikit-learn.
+        For ``kmeans`` and ``iforest`` without scikit-learn.
     NotEnoughHistory
         With too few usable windows.
 

@@ -1,0 +1,110 @@
+"""The slowest fault that a moving line still tells of.
+
+One machine of a factory creeps away in a straight line from the end of the history on, once for
+each slope, on one sensor or on all of them. The line follows, at most ``drift.max_per_day`` a
+day and ``drift.max_total`` in all. A ramp is *told* if at least half of the windows of its last
+day are alarms, which an open incident of kind ``drift`` makes them too: without a fault it is
+less than one in ten.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from simulators import Fault
+from tests.benchmarks.carrying import Carried, Fitted
+from tests.benchmarks.factories import DAY_S, FactorySource, OneAfterAnother, Plan
+from tests.benchmarks.table import Grid
+
+SLOPES = tuple(0.25 * 2 ** (i / 2) for i in range(10))  # standard deviations a day, to 5.7
+TOUCHED: Mapping[str, tuple[str, ...]] = {"one sensor": ("bearing_temperature",), "all sensors": ()}
+
+
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """How one ramp ended.
+
+    Parameters
+    ----------
+    touched : str
+        A key of ``TOUCHED``.
+    slope : float
+        Standard deviations of the sensor a day; 5 % of the whole way come at once.
+    alarms : float
+        Share of the windows of its last day.
+    drift : bool
+        Whether an incident of kind ``drift`` opened.
+    static_score : float
+        The median of its last day.
+    """
+
+    touched: str
+    slope: float
+    alarms: float
+    drift: bool
+    static_score: float
+
+    @property
+    def told(self) -> bool:
+        """Whether anybody would know at its end."""
+        return self.alarms >= 0.5
+
+
+def ramps(plan: Plan, seed: int, fitted: Fitted, slopes: Sequence[float] = SLOPES) -> list[Ramp]:
+    """Let the first machine of a factory creep at each slope over the plan's scored days."""
+    variants = {
+        f" {touched} {slope:.4g}": (touched, slope) for touched in TOUCHED for slope in slopes
+    }
+    sources = [_source(plan, seed, suffix, *ramp) for suffix, ramp in variants.items()]
+    carried = fitted.carry(OneAfterAnother(sources))
+    machine = sources[0].factory.layout.machine_ids[0]
+    return [_ramp(carried, machine + suffix, *ramp) for suffix, ramp in variants.items()]
+
+
+def smallest(found: Sequence[Ramp], touched: str) -> float:
+    """Return the slope from which on every ramp was told; NaN if the steepest was not."""
+    missed = {ramp.slope for ramp in found if ramp.touched == touched and not ramp.told}
+    slopes = sorted({ramp.slope for ramp in found if ramp.touched == touched})
+    above = [slope for slope in slopes if slope > max(missed, default=0.0)]
+    return above[0] if above else math.nan
+
+
+def slopes_grid(found: Sequence[Ramp], days: int) -> Grid:
+    """Return what became of each slope, over all seeds."""
+    headings = ["slope, sd a day", "static_score at the end", "in alarm at the end", "told"]
+    rows = []
+    for touched in TOUCHED:
+        for slope in sorted({ramp.slope for ramp in found}):
+            these = [r for r in found if (r.touched, r.slope) == (touched, slope)]
+            told, drift = sum(r.told for r in these), sum(r.drift for r in these)
+            rows.append(
+                [
+                    f"{touched}, {slope:.2f}",
+                    f"{np.median([r.static_score for r in these]):.2f}",
+                    f"{np.mean([r.alarms for r in these]):.0%}",
+                    f"{told} of {len(these)}",
+                    f"{drift}",
+                ]
+            )
+    return Grid(f"Ramps over {days} days", [*headings, "with kind drift"], rows)
+
+
+def _source(plan: Plan, seed: int, suffix: str, touched: str, slope: float) -> FactorySource:
+    source = replace(plan, machines=1, creep=0.0).source(seed)
+    (machine,) = source.factory.layout.machine_ids
+    length = plan.days * DAY_S
+    fault = Fault(machine, "drift", plan.history_s, length, TOUCHED[touched], slope * plan.days)
+    return replace(source, faults=[fault], suffix=suffix)
+
+
+def _ramp(carried: Carried, machine: str, touched: str, slope: float) -> Ramp:
+    scored, run = carried.run.scored, carried.run
+    end = scored.end[scored.machine == machine]
+    last = (scored.machine == machine) & (scored.end > end.max() - DAY_S * 10**9)
+    drift = any(event.kind == "drift" and event.machine_id == machine for event in run.events)
+    static_score = float(np.median(scored.static_score[last]))
+    return Ramp(touched, slope, float(scored.alarm[last].mean()), drift, static_score)
