@@ -6,7 +6,9 @@ from pathlib import Path
 
 from stream_ad.config import Config
 from stream_ad.progress import Progress
-from stream_ad.training.fit import ALL, learn_from
+from stream_ad.training.compare import MEMBERS, compare, with_member
+from stream_ad.training.comparison import Comparison
+from stream_ad.training.fit import ALL, learn_from, train
 from stream_ad.training.registry import Registry
 from stream_ad.transport.files import open_source
 from stream_ad.versions import Version
@@ -36,12 +38,55 @@ def train_from_file(
     Raises
     ------
     StreamAdError
-        Of the input, the config, the history or the disk.
+        Of the input, the config, the history or the disk, or of a registry of other windows.
     """
     registry = Registry(uri)
     spec = WindowSpec.from_config(config.windows)
+    registry.require_grid(spec, config)
     source = open_source(file, config, spec)
     detector, history = learn_from(
         source, config, spec, ALL if train_until is None else train_until, progress
     )
     return registry.publish(detector, history.until + 1, f"trained from {file.name}")
+
+
+def compare_from_file(
+    file: Path, config: Config, uri: str, train_until: str | None, progress: Progress
+) -> tuple[Version, Comparison]:
+    """Compare the members on the history in a file, fit the best on all of it and publish it.
+
+    Parameters
+    ----------
+    file, config, uri, train_until, progress
+        As in `train_from_file`; ``detector.model`` and ``detector.scorer`` are not used.
+
+    Returns
+    -------
+    (Version, Comparison)
+        The card of the version holds the whole comparison under ``compared``.
+
+    Raises
+    ------
+    StreamAdError
+        As `train_from_file`.
+    """
+    registry = Registry(uri)
+    spec = WindowSpec.from_config(config.windows)
+    registry.require_grid(spec, config)
+    source = open_source(file, config, spec)
+    first = MEMBERS[0]  # in closed form: fitted on everything before it is known to be the best
+    detector, history = learn_from(
+        source,
+        with_member(config, *first),
+        spec,
+        ALL if train_until is None else train_until,
+        progress,
+    )
+    compared = compare(history, config, spec, progress)
+    best = compared.best
+    progress.note(f"taken: {best.name}; now fitted on the whole history")
+    if (best.model, best.scorer) != first:
+        detector = train(history, with_member(config, best.model, best.scorer), spec, progress)
+    detector.card["compared"] = compared.to_card()
+    reason = f"trained from {file.name}; {best.name} of {len(compared.members)}: {compared.why}"
+    return registry.publish(detector, history.until + 1, reason), compared

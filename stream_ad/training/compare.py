@@ -1,0 +1,196 @@
+"""Which model and scorer hear more on a history, judged without any label.
+
+The last part of the history is kept apart from learning and from every alarm line. There
+each member meets normal windows, and the same windows with synthetic faults in them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_ad.config import Config
+from stream_ad.errors import NotEnoughHistory
+from stream_ad.progress import Progress
+from stream_ad.training.comparison import Comparison, Heard, Judged
+from stream_ad.training.fit import train
+from stream_ad.training.history import History
+from stream_ad.windows import Windows, WindowSpec
+from stream_ad.windows.spec import missing_share
+
+if TYPE_CHECKING:
+    from stream_ad.detector import Detector
+
+# model, scorer; of two that are as good the earlier one is taken, so the plainer stand first
+MEMBERS = (
+    ("linear", "error"),
+    ("linear", "ares"),
+    ("linear", "joined"),
+    ("ae", "error"),
+    ("ae", "ares"),
+)
+# kind, severity, share of the sensors, at least one of them: large in one, or small in many
+FAULTS = (
+    ("spike", 20.0, 0.0),
+    ("spike", 6.0, 0.3),
+    ("drift", 10.0, 0.0),
+    ("drift", 3.0, 0.3),
+    ("stuck", 1.0, 0.0),
+    ("stuck", 1.0, 0.3),
+    ("lost_correlation", 1.0, 0.0),
+    ("lost_correlation", 1.0, 0.3),
+    ("delay", 0.3, 0.0),
+    ("delay", 0.3, 0.3),
+    ("scale", 3.0, 0.0),
+    ("scale", 1.0, 0.3),
+)
+HELD_OUT = 0.25  # latest share of the windows of the history
+LEAST = 10  # windows to judge by
+MOST = 2_000  # windows that get faults, evenly spaced
+
+Floats = NDArray[np.float64]
+
+
+def compare(
+    history: History,
+    config: Config,
+    spec: WindowSpec,
+    progress: Progress,
+    members: Sequence[tuple[str, str]] = MEMBERS,
+) -> Comparison:
+    """Fit every member on the first part of a history and judge it on the last.
+
+    Parameters
+    ----------
+    history : History
+    config : Config
+        Everything but ``detector.model`` and ``detector.scorer`` holds for every member.
+    spec : WindowSpec
+    progress : Progress
+    members : sequence of (model, scorer), optional
+
+    Returns
+    -------
+    Comparison
+        The same for the same history, config and device.
+
+    Raises
+    ------
+    NotEnoughHistory
+        When one of the two parts is too short.
+
+    Notes
+    -----
+    Works badly where the last part holds an anomaly or another kind of normal: then every
+    line breaks, and the ranking is by faults between windows that are odd themselves. Costs
+    a training per member, and 12 scores for each of up to 2,000 held-out windows.
+    """
+    learned, held_out = apart(history, spec)
+    detectors = []
+    for number, (model, scorer) in enumerate(members, 1):
+        progress.note(f"member {number} of {len(members)}: {model} + {scorer}")
+        detectors.append(train(learned, with_member(config, model, scorer), spec, progress))
+    usable = _usable(detectors[0], held_out, config.windows.max_missing)
+    progress.stage(f"judging {len(members)} members", 1 + len(FAULTS))
+    normal = [detector.score(usable.values, usable.start).raw for detector in detectors]
+    progress.at(1)
+    heard = _heard(detectors, usable, normal, config.detector.seed, progress)
+    judged = (
+        _judged(d, usable, raw, tuple(of))
+        for d, raw, of in zip(detectors, normal, heard, strict=True)
+    )
+    return Comparison(tuple(judged), len(usable))
+
+
+def with_member(config: Config, model: str, scorer: str) -> Config:
+    """Return the settings with another model and scorer."""
+    detector = config.detector.model_copy(update={"model": model, "scorer": scorer})
+    return config.model_copy(update={"detector": detector})
+
+
+def apart(history: History, spec: WindowSpec) -> tuple[History, Windows]:
+    """Cut the latest quarter of the windows off, with a gap of one window before it.
+
+    Raises
+    ------
+    NotEnoughHistory
+        When that leaves fewer than 10 windows to judge by.
+    """
+    windows = history.windows.take(np.argsort(history.windows.start, kind="stable"))
+    count = round(HELD_OUT * len(windows))
+    if count < LEAST:
+        raise NotEnoughHistory(
+            f"--compare holds a quarter of the history's {len(windows)} windows apart, which is "
+            f"{count}; at least {LEAST} are needed: give more history"
+        )
+    cut = int(windows.start[-count])  # windows that start together stay together
+    until = cut - spec.window_ns
+    learned = windows.take(windows.start + spec.window_ns <= until)
+    return History(learned, until), windows.take(windows.start >= cut)
+
+
+def _usable(detector: Detector, windows: Windows, max_missing: float) -> Windows:
+    """Return the windows that a replay would score."""
+    missing = missing_share(windows.values, detector.known)
+    usable = windows.take((missing <= max_missing) & (missing < 1))
+    if len(usable) < LEAST:
+        raise NotEnoughHistory(
+            f"of the {len(windows)} windows that --compare holds apart {len(usable)} are usable "
+            f"(windows.max_missing); at least {LEAST} are needed"
+        )
+    return usable
+
+
+def _heard(
+    detectors: Sequence[Detector],
+    windows: Windows,
+    normal: Sequence[Floats],
+    seed: int,
+    progress: Progress,
+) -> list[list[Heard]]:
+    """Inject every fault and let every member score the windows that it changed."""
+    from stream_ad.detector.synthetic import inject
+
+    rows = np.unique(np.linspace(0, len(windows) - 1, MOST).astype(np.int64))
+    few, start = windows.values[rows], windows.start[rows]
+    sensors = detectors[0].card["sensors"]  # the same of all: no model has a say in scaling
+    spread = np.array([sensor["spread"] for sensor in sensors], np.float64)
+    heard: list[list[Heard]] = [[] for _ in detectors]
+    for number, (kind, severity, share) in enumerate(FAULTS):
+        count = max(1, round(share * len(sensors)))
+        odd, _ = inject(few, kind, severity, seed + number, spread=spread, sensors=count)
+        hit = ((odd != few) & ~np.isnan(few)).any(axis=(1, 2))
+        if hit.any():  # nothing can be stuck where nothing moves
+            for detector, ordinary, found in zip(detectors, normal, heard, strict=True):
+                raw = detector.score(odd[hit], start[hit]).raw
+                recall = float((raw > detector.line_.line).mean())
+                found.append(Heard(kind, severity, count, recall, _auc(np.sort(ordinary), raw)))
+        progress.at(2 + number)
+    return heard
+
+
+def _judged(detector: Detector, windows: Windows, raw: Floats, heard: tuple[Heard, ...]) -> Judged:
+    """Compare the share of untouched windows above the line with what the line stands for."""
+    from stream_ad.detector.calibration import Calibration
+
+    ours, p = detector.calibration_, detector.line_.p_line
+    scored = Calibration(windows.machine, windows.start, raw, ours.hop_ns, ours.window_ns)
+    chance = max(2 * math.sqrt(p * (1 - p) / scored.independent), 1 / scored.independent)
+    return Judged(
+        model=detector.model,
+        scorer=detector.scorer,
+        above=float((raw > detector.line_.line).mean()),
+        asked=p,
+        allowed=min(1.0, p + chance),
+        heard=heard,
+    )
+
+
+def _auc(normal: Floats, odd: Floats) -> float:
+    """Return how often an odd score is above a normal one; ``normal`` is sorted."""
+    below = np.searchsorted(normal, odd, "left") + np.searchsorted(normal, odd, "right")
+    return float(below.mean() / (2 * len(normal)))
