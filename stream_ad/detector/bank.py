@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_ad.detector.coreset import thin
 from stream_ad.errors import NotEnoughHistory
 
 
@@ -52,9 +53,8 @@ class Bank:
         """De-duplicate windows in time order, then keep at most ``most`` of them.
 
         Equal latents become one entry, with error and origin of the earliest: they would
-        divide by zero in the density. Where more than ``most`` remain, evenly spaced ones
-        stay, first and last included, so that every season of the history is heard in
-        proportion to its length.
+        divide by zero in the density. Where more than ``most`` remain, `thin` keeps a part
+        of every rare state and of the rest those that are evenly spaced in time.
 
         Raises
         ------
@@ -64,8 +64,7 @@ class Bank:
         # + 0 makes -0.0 and 0.0 one value
         _, first, count = np.unique(z + 0, axis=0, return_index=True, return_counts=True)
         order = np.argsort(first)
-        if len(order) > most:
-            order = order[np.linspace(0, len(order) - 1, most).astype(np.int64)]
+        order = order[thin(z[first[order]], most)]
         if len(order) < 2:
             raise NotEnoughHistory(
                 f"{len(z)} windows to learn from give {len(order)} different latents; "

@@ -1,7 +1,8 @@
-"""Who lies nearest: exact search behind the interface that other indexes share."""
+"""Who lies nearest: the interface of the indexes, and the exact one."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -89,14 +90,31 @@ class ExactIndex:
     def search(self, queries: NDArray[Any], k: int) -> Found:
         """Return distances and numbers of the k nearest points, each (m, min(k, N))."""
         k = min(k, len(self))
+        # a short block needs no padding: products only choose what is then measured directly
+        return self._in_blocks(queries, k, lambda q, _: self._block(q, k))
+
+    def nearest_of(self, queries: NDArray[Any], candidates: NDArray[np.int64], k: int) -> Found:
+        """Return the k nearest of each query's own candidates (m, c >= k), as `search` does."""
+        device = self._points.device
+        return self._in_blocks(
+            queries,
+            k,
+            lambda q, rows: self._measure(q, torch.from_numpy(candidates[rows]).to(device), k),
+        )
+
+    def _in_blocks(
+        self,
+        queries: NDArray[Any],
+        k: int,
+        search: Callable[[Tensor, slice], tuple[Tensor, Tensor]],
+    ) -> Found:
         centred = np.asarray(queries, np.float64) - self._middle
         distances = np.empty((len(centred), k))
         numbers = np.empty((len(centred), k), np.int64)
         with one_thread(), torch.inference_mode():
-            # a short block needs no padding: products only choose what is then measured directly
             for first in range(0, len(centred), BLOCK):
                 rows = slice(first, first + BLOCK)
-                found = self._block(torch.from_numpy(centred[rows]).to(self._points.device), k)
+                found = search(torch.from_numpy(centred[rows]).to(self._points.device), rows)
                 distances[rows], numbers[rows] = (part.cpu().numpy() for part in found)
         return np.sqrt(distances, out=distances), numbers
 

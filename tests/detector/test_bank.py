@@ -29,7 +29,7 @@ def test_duplicates_become_one_with_their_count_and_the_earliest_origin() -> Non
 
 
 @given(st.lists(st.integers(0, 50), min_size=2, max_size=80), st.integers(2, 20))
-def test_the_cap_keeps_first_and_last_evenly_spaced(values: list[int], most: int) -> None:
+def test_a_small_cap_keeps_first_and_last_evenly_spaced(values: list[int], most: int) -> None:
     different = list(dict.fromkeys(values))
     if len(different) < 2:
         return
@@ -41,6 +41,16 @@ def test_the_cap_keeps_first_and_last_evenly_spaced(values: list[int], most: int
     gaps = np.diff(kept)
     assert gaps.min() >= 1
     assert gaps.max() - gaps.min() <= 1
+
+
+def test_what_stays_keeps_its_own_error_origin_and_count() -> None:
+    values = [[float(i % 700), 4000.0 * (i % 700 == 333)] for i in range(1400)]
+    bank = build(values, most=256)
+    assert len(bank) == 256
+    assert 333 in bank.z[:, 0]
+    np.testing.assert_array_equal(bank.error, bank.z[:, 0])
+    np.testing.assert_array_equal(bank.start, 10 * bank.z[:, 0])
+    assert set(bank.count.tolist()) == {2}
 
 
 def test_a_history_that_stands_still_is_an_error_with_its_numbers() -> None:

@@ -102,6 +102,15 @@ def test_more_neighbours_than_points_gives_all_points() -> None:
     np.testing.assert_array_equal(numbers, [[0, 1, 2]])
 
 
+def test_candidates_are_ordered_and_measured_with_the_bits_of_a_search() -> None:
+    rng = np.random.default_rng(6)
+    index, queries = ExactIndex(rng.normal(size=(900, 5))), rng.normal(size=(600, 5))
+    distances, numbers = index.search(queries, 12)
+    found = index.nearest_of(queries, rng.permuted(numbers, axis=1), 7)
+    assert found[0].tobytes() == np.ascontiguousarray(distances[:, :7]).tobytes()
+    np.testing.assert_array_equal(found[1], numbers[:, :7])
+
+
 def test_no_queries_give_no_rows() -> None:
     distances, numbers = ExactIndex(np.ones((4, 2))).search(np.empty((0, 2)), 3)
     assert distances.shape == numbers.shape == (0, 3)
