@@ -42,10 +42,14 @@ class Describe:
 
     @classmethod
     def many(
-        cls, detector: Judge, spec: WindowSpec, values: NDArray[np.float32]
+        cls,
+        detector: Judge,
+        spec: WindowSpec,
+        values: NDArray[np.float32],
+        start: NDArray[np.int64],
     ) -> Sequence[Describe]:
-        """Explain windows (n, T, C) in one go."""
-        explanation = detector.explain(values)
+        """Explain windows (n, T, C) that begin at start (n,) in one go."""
+        explanation = detector.explain(values, start)
         return [cls(explanation, row, spec, detector.channels) for row in range(len(values))]
 
     @property

@@ -131,10 +131,12 @@ class Machines:
         self.touched = dict(by_first)
         return Windows.concat([part for part in parts if len(part)] or parts[:1])
 
-    def clean(self, windows: Windows, check: QualityCheck) -> tuple[Windows, list[Findings | None]]:
+    def clean(
+        self, windows: Windows, check: QualityCheck, muted: NDArray[np.bool_] | None = None
+    ) -> tuple[Windows, list[Findings | None]]:
         """Mask the bad cells of windows that were just closed, and say what was found."""
         states = [self.states[name].alerts.quality for name in windows.machine]
-        values, findings = check(states, windows.start, windows.values)
+        values, findings = check(states, windows.start, windows.values, muted)
         return replace(windows, values=values), findings
 
     def newest(self, among: Iterable[str] | None = None) -> int | None:

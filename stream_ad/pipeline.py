@@ -11,18 +11,30 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import starmap
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_ad.alerting import Findings, QualityCheck, Rules, WindowVerdict, step
+from stream_ad.alerting import (
+    Findings,
+    Mute,
+    QualityCheck,
+    Rules,
+    WindowVerdict,
+    follow_lines,
+    step,
+)
 from stream_ad.config import Config
 from stream_ad.description import Describe
 from stream_ad.machines import Machines
 from stream_ad.state import MachineState
 from stream_ad.transport.base import Batch, Outputs, ScoreRow, Told
-from stream_ad.versions import Judge, Version, active
+from stream_ad.versions import Version, active
 from stream_ad.windows import Windows, WindowSpec, missing_share
+
+if TYPE_CHECKING:
+    from stream_ad.detector.line import AlarmLine
 
 MOST_BYTES = 1 << 28  # of windows closed at a time
 
@@ -36,25 +48,38 @@ class Judged:
         n of them.
     version : int64 array (n,)
         Index of the version in effect; -1 before any.
+    muted : bool array (n,)
+        Windows that are scored and count for nothing else.
     """
 
-    def __init__(self, windows: Windows, version: NDArray[np.int64]) -> None:
+    def __init__(
+        self, windows: Windows, version: NDArray[np.int64], muted: NDArray[np.bool_]
+    ) -> None:
         n = len(windows)
-        self.windows, self.version = windows, version
+        self.windows, self.version, self.muted = windows, version, muted
         self.missing, self.scored = np.ones(n), np.zeros(n, bool)
         self.raw, self.static_score, self.p = np.zeros(n), np.zeros(n), np.ones(n)
+        self.offset, self.drifted = np.zeros(n), np.zeros(n, bool)
         self.findings: list[Findings | None] = [None] * n
-        self.describe: dict[int, Describe] = {}  # alarming windows
+        self.describe: dict[int, Describe] = {}  # windows that may describe an incident
 
-    def rows(self) -> Iterator[tuple[str, int, int, bool, float, float, float]]:
-        """Yield machine, start, version, whether scored, raw and static score, p-value."""
+    @property
+    def score(self) -> NDArray[np.float64]:
+        """The scores (n,) under the lines as they stood."""
+        return self.static_score - self.offset
+
+    def rows(self) -> Iterator[tuple[str, int, int, bool, bool, bool, float, float, float, float]]:
+        """Yield machine, start, version; scored, muted, drifted; raw, static score, score, p."""
         return zip(
             self.windows.machine,
             self.windows.start.tolist(),
             self.version.tolist(),
             self.scored.tolist(),
+            self.muted.tolist(),
+            self.drifted.tolist(),
             self.raw.tolist(),
             self.static_score.tolist(),
+            self.score.tolist(),
             self.p.tolist(),
             strict=True,
         )
@@ -81,6 +106,8 @@ class Pipeline:
         The machines of each partition, as they stand after the last batch.
     rules : Rules
         From alarms to incidents.
+    mute : Mute
+        Which windows are scored and count for nothing else.
     counted : Counter of str
         What the last batches added to the counts of the machines, by reason.
     """
@@ -101,6 +128,7 @@ class Pipeline:
         window_bytes = 4 * spec.length * len(spec.sensors)
         self._most_records = max(1, MOST_BYTES // (window_bytes * spec.overlap))
         self.rules = Rules.of(config.alarm, spec)
+        self.mute = Mute(config, spec)
         known = [version.detector.known for version in versions]
         # the last entry serves index -1: before any model nothing is expected to be there
         known.append(np.zeros(len(spec.sensors), bool))
@@ -163,21 +191,25 @@ class Pipeline:
 
     def _tell(self, judged: Judged, states: Sequence[MachineState], outputs: Outputs) -> None:
         """Take judged windows through m of n; add what comes out."""
-        for i, (machine, start, v, scored, raw, static, p) in enumerate(judged.rows()):
+        for i, row in enumerate(judged.rows()):
+            machine, start, v, scored, muted, drifted, raw, static, score, p = row
             state, incident = states[i], None
             if v < 0:
                 self._count(state, "before_model")
                 continue
             self._count(state, "scored" if scored else "too_much_missing")
-            alarm, alerts = scored and static > 1, state.alerts
-            if alerts.hears(alarm, judged.findings[i]):  # else the verdict need not be made
+            if scored and muted:
+                self._count(state, "muted")
+            alarm, alerts = scored and not muted and (score > 1 or drifted), state.alerts
+            # a quiet window need not be told; a muted one is neither quiet nor loud
+            if not muted and alerts.hears(alarm, judged.findings[i]):
                 result = step(alerts, self._verdict(judged, i), self.rules)
                 outputs.incidents.extend(starmap(Told, result.events))
                 incident = result.incident_id
             if scored:
                 end, number = start + self.spec.window_ns, self.versions[v].number
                 outputs.scores.append(
-                    ScoreRow(machine, start, end, static, p, alarm, static, raw, incident, number)
+                    ScoreRow(machine, start, end, score, p, alarm, static, raw, incident, number)
                 )
 
     def _close(self, batches: Sequence[Batch]) -> tuple[Windows, list[MachineState]]:
@@ -203,12 +235,13 @@ class Pipeline:
     def _judge(self, windows: Windows, states: Sequence[MachineState]) -> Judged:
         """Check and score windows, each by the version in effect."""
         end = windows.start + self.spec.window_ns
-        judged = Judged(windows, active(self.versions, end))
+        judged = Judged(windows, active(self.versions, end), self.mute(windows))
         for v in np.unique(judged.version):
             rows = np.flatnonzero(judged.version == v)
             part = windows.take(rows)
             memory = [states[row].alerts.quality for row in rows.tolist()]
-            clean, findings = self._quality[v](memory, part.start, part.values)
+            muted = judged.muted[rows]
+            clean, findings = self._quality[v](memory, part.start, part.values, muted)
             if v < 0:
                 continue
             for row, finding in zip(rows.tolist(), findings, strict=True):
@@ -217,41 +250,72 @@ class Pipeline:
             judged.missing[rows] = missing
             usable = (missing <= self._max_missing) & (missing < 1)
             if usable.any():
-                self._score(judged, rows[usable], clean[usable], self.versions[v].detector)
+                scored, values, version = rows[usable], clean[usable], self.versions[v]
+                self._score(judged, scored, values, version)
+                telling = self._follow(judged, scored, states, version)
+                if telling.any():
+                    start = part.start[usable][telling]
+                    described = Describe.many(version.detector, self.spec, values[telling], start)
+                    judged.describe.update(zip(scored[telling].tolist(), described, strict=True))
         return judged
 
     def _score(
-        self, judged: Judged, rows: NDArray[np.int64], values: NDArray[np.float32], judge: Judge
+        self,
+        judged: Judged,
+        rows: NDArray[np.int64],
+        values: NDArray[np.float32],
+        version: Version,
     ) -> None:
-        raw = judge.score(values).raw
-        static = judge.line_.static_score(raw)
-        judged.scored[rows] = True
-        judged.raw[rows], judged.static_score[rows] = raw, static
-        judged.p[rows] = judge.line_.p_value(raw)
-        alarming = np.flatnonzero(static > 1)
-        if len(alarming):
-            described = Describe.many(judge, self.spec, values[alarming])
-            judged.describe.update(zip(rows[alarming].tolist(), described, strict=True))
+        raw = version.detector.score(values, judged.windows.start[rows]).raw
+        judged.scored[rows], judged.raw[rows] = True, raw
+        judged.static_score[rows] = version.detector.line_.static_score(raw)
+
+    def _follow(
+        self,
+        judged: Judged,
+        rows: NDArray[np.int64],
+        states: Sequence[MachineState],
+        version: Version,
+    ) -> NDArray[np.bool_]:
+        """Hold scored windows against their machines' lines; return which may be told of."""
+        static, muted = judged.static_score[rows], judged.muted[rows]
+        end = judged.windows.start[rows] + self.spec.window_ns
+        lines = [states[row].alerts.line for row in rows.tolist()]
+        followed = follow_lines(lines, static, end, muted, version.number, self.config.drift)
+        judged.offset[rows], judged.drifted[rows] = followed.offset, followed.beyond
+        for i in followed.reported:
+            self._count(states[rows[i]], "line_moved")
+        line = version.detector.line_
+        judged.p[rows] = line.p_value(judged.raw[rows] - followed.offset * _unit(line))
+        telling: NDArray[np.bool_] = ((judged.score[rows] > 1) & ~muted) | followed.crossed
+        return telling
 
     def _verdict(self, judged: Judged, i: int) -> WindowVerdict:
         version, described = self.versions[judged.version[i]], judged.describe.get(i)
-        start, static = int(judged.windows.start[i]), float(judged.static_score[i])
-        scored = bool(judged.scored[i])
+        start, line = int(judged.windows.start[i]), version.detector.line_
+        static, offset = float(judged.static_score[i]), float(judged.offset[i])
+        scored, score = bool(judged.scored[i]), static - offset
         return WindowVerdict(
             machine_id=judged.windows.machine[i],
             start=start,
             end=start + self.spec.window_ns,
             missing_share=float(judged.missing[i]),
             scored=scored,
-            alarm=scored and static > 1,
+            alarm=scored and score > 1,
+            drifted=bool(judged.drifted[i]),
             raw=float(judged.raw[i]),
-            score=static,
+            score=score,
             static_score=static,
             p=float(judged.p[i]),
-            line=version.detector.line_.line,
+            line=line.line + offset * _unit(line),
             sensor_share=None if described is None else described.sensor_share,
             explain=described,
             quality=judged.findings[i],
             model_id=version.model_id,
             model_version=version.number,
         )
+
+
+def _unit(line: AlarmLine) -> float:
+    """Return the raw score that one unit of ``static_score`` stands for."""
+    return line.line - line.median

@@ -198,8 +198,8 @@ def _open(
     found = TopicRange(config, spec, file.topic, file.since, file.until)
     if found.begins_later:
         progress.note(
-            f"starts with empty state at record time {file.since}, after the topic's first record: "
-            "windows and incidents that were open by then are not gone on with"
+            f"starts with empty state at record timestamp {file.since}, after the topic's first "
+            "record: windows and incidents that were open by then are not gone on with"
         )
     return found
 

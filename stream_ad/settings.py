@@ -43,14 +43,10 @@ def settings_for(
     progress : Progress
         Is told what was guessed.
 
-    Returns
-    -------
-    Config
-
     Raises
     ------
     ConfigError
-        For settings that cannot be used, and for a label column that is also a sensor.
+        As `parse_config`, and for a label column that is also a sensor.
     InputError
         For a recording that cannot be understood.
     """

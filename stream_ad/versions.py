@@ -33,12 +33,12 @@ class Judge(Protocol):
         """The alarm line over the raw score."""
         ...
 
-    def score(self, values: NDArray[np.float32]) -> Scores:
-        """Return the scores of windows (n, T, C)."""
+    def score(self, values: NDArray[np.float32], start: NDArray[np.int64]) -> Scores:
+        """Return the scores of windows (n, T, C) that begin at start (n,)."""
         ...
 
-    def explain(self, X: NDArray[np.float32]) -> Explanation:
-        """Return what is unusual in windows (n, T, C)."""
+    def explain(self, X: NDArray[np.float32], start: NDArray[np.int64]) -> Explanation:
+        """Return what is unusual in windows (n, T, C) that begin at start (n,)."""
         ...
 
 

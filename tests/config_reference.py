@@ -54,6 +54,9 @@ def _rows(prefix: str, schema: dict[str, Any], model: dict[str, Any]) -> Iterato
         item = _resolve(part.get("items", {}), schema)
         if "properties" in item:
             yield from _rows(f"{path}[]", schema, item)
+        for option in part.get("anyOf", ()):
+            if "$ref" in option:
+                yield from _rows(path, schema, _resolve(option, schema))
 
 
 def _parts(model: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -67,6 +70,8 @@ def _resolve(part: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _type(part: dict[str, Any]) -> str:
+    if "$ref" in part:
+        return "section"
     if "anyOf" in part:
         return " or ".join(_type(option) for option in part["anyOf"])
     if "enum" in part:
@@ -77,7 +82,9 @@ def _type(part: dict[str, Any]) -> str:
         return "list of text, or text with commas"
     if part["type"] == "array":
         items = part["items"]
-        return f"list of {_type(items) if '$ref' not in items else 'names or sections'}"
+        if "$ref" not in items:
+            return f"list of {_type(items)}"
+        return "list of names or sections" if "Sensor" in items["$ref"] else "list of sections"
     words = {"number": "number", "integer": "whole number", "string": "text", "null": "null"}
     bounds = {
         "minimum": "from",

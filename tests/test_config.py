@@ -58,6 +58,7 @@ WHOLE: dict[str, dict[str, Any]] = {
         "max_gap_s": math.inf,
         "idle_s": 30,
         "max_jump_s": 100,
+        "active_when": {"sensor": "b", "above": 0.5},
     },
     "detector": {
         "model": "ae",
@@ -81,6 +82,10 @@ WHOLE: dict[str, dict[str, Any]] = {
         "severity": {"error": 3, "critical": 9},
         "min_severity": "warning",
         "max_extrapolation": 2,
+        "mute": [
+            {"machines": "p*", "from": "2024-07-01T22:00:00+02:00", "to": "2024-07-02T00:00:00Z"},
+            {"weekly": {"days": ["sat"], "from": "22:00", "to": "06:00", "time_zone": "UTC"}},
+        ],
     },
     "training": {"min_windows": 11, "buffer_windows": 100, "history_share": 0.3},
     "registry": {"uri": "models"},
@@ -103,6 +108,7 @@ def refusal(tree: dict[str, Any]) -> ConfigError:
 
 
 NESTED = {
+    *("active_when", "mute"),
     *("sensors", "fields", "csv", "severity", "good_quality"),
     *("topics", "security", "client", "bootstrap_servers"),
 }
@@ -118,6 +124,12 @@ def test_every_key_of_every_section_is_taken_over(tmp_path: Path) -> None:
         for key in section.keys() - NESTED:
             assert getattr(model, key) == section[key], key
     assert config.windows.sensors[1].min == -1000
+    assert config.windows.active_when is not None
+    assert config.windows.active_when.model_dump() == {"sensor": "b", "above": 0.5}
+    once, weekly = (stop.model_dump(mode="json") for stop in config.alarm.mute)
+    assert once == WHOLE["alarm"]["mute"][0] | {"weekly": None}
+    assert weekly["weekly"] == WHOLE["alarm"]["mute"][1]["weekly"]
+    assert parse_config(config.model_dump()) == config
     assert (config.alarm.severity.error, config.input.csv.decimal) == (3, ",")
     assert config.kafka.bootstrap_servers == ("a:9092", "b:9092")
     assert config.kafka.topics.scores == "s"
@@ -166,7 +178,7 @@ def test_values_stand_in_the_record() -> None:
         ("alarm.severity.critcal", 5, "did you mean 'critical'?"),
         ("input.csv.quote", "x", "delimiter, decimal"),
         ("detector.model", "vae", "'ae'"),
-        ("detector.scorer", "joint", "'error' or 'ares'"),
+        ("detector.scorer", "joint", "'error', 'ares' or 'joined'"),
         ("detector.k", 0, "greater than or equal to 1"),
         ("detector.k", 2.5, "integer"),
         ("detector.k", "many", "integer"),
@@ -183,6 +195,10 @@ def test_values_stand_in_the_record() -> None:
         ("alarm.m", 4, ""),
         ("alarm.budget_per_machine_day", 0, "greater than 0"),
         ("alarm.min_severity", "loud", "'critical'"),
+        ("drift.max_per_day", -0.1, "greater than or equal to 0"),
+        ("drift.max_total", float("inf"), "finite"),
+        ("drift.report", "often", "number"),
+        ("drift.max_day", 1, "did you mean 'max_per_day'?"),
         ("training.history_share", 1, "less than 1"),
         ("training.min_windows", 9, "greater than or equal to 10"),
         ("input.time_zone", "Europe/Atlantis", "IANA"),
@@ -193,6 +209,13 @@ def test_values_stand_in_the_record() -> None:
         ("input.format", "xml", "'reading'"),
         ("limits.nesting", 0, "greater than or equal to 1"),
         ("registry.uri", 5, "string"),
+        ("kafka.topics.input", "plant readings", "1 to 249 letters without accents, digits"),
+        ("kafka.topics.scores", "x" * 250, "1 to 249 letters without accents, digits"),
+        ("kafka.topics.alerts", "x\n", "1 to 249 letters without accents, digits"),
+        ("kafka.topics.state", "..", "1 to 249 letters without accents, digits"),
+        ("windows.active_when", 5, "section with keys"),
+        ("windows.active_when.abov", 5, "did you mean 'above'?"),
+        ("alarm.mute", {}, "list"),
     ],
 )
 def test_a_wrong_key_type_or_range_is_refused_by_name(
@@ -230,6 +253,13 @@ def test_a_wrong_key_type_or_range_is_refused_by_name(
 )
 def test_settings_that_do_not_fit_together_are_refused(tree: dict[str, Any], words: str) -> None:
     assert words in str(refusal(tree))
+
+
+@pytest.mark.parametrize("value", ["broker", "broker:", "b:9092,", ["b:9092", "b:0"], ["b:65536"]])
+def test_addresses_of_brokers_are_a_host_and_a_port(value: object) -> None:
+    error = refusal(set_at("kafka.bootstrap_servers", value))
+    assert error.key.startswith("kafka.bootstrap_servers.")
+    assert error.allowed.startswith("host:port, such as broker-1:9092")
 
 
 def numbers(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, Any]]:
@@ -293,7 +323,7 @@ def test_the_environment_is_laid_over_the_file(tmp_path: Path) -> None:
         ("STREAM_AD__WINDOWS__HOP__X", "2", "windows.hop"),
         ("STREAM_AD__WINDOWS__HOP", "[", "YAML"),
         ("STREAM_AD__WINDOWS__HOP", "no", "windows.hop = False"),
-        ("STREAM_AD__DRIFT__REPORT", "x", "not available yet"),
+        ("STREAM_AD__TRAINING__ON_DRIFT", "x", "not available yet"),
         ("STREAM_AD__", "x", "a known key"),
         ("STREAM_AD_WINDOWS__HOP", "2", "STREAM_AD_WINDOWS__HOP"),
     ],
@@ -310,6 +340,26 @@ def test_check_reads_the_environment_too(tmp_path: Path, monkeypatch: pytest.Mon
     assert good("config", "check", file).out == f"{file}: good\n"
     monkeypatch.setenv("STREAM_AD__WINDOWS__HOP", "3")
     good("config", "check", file)
+
+
+def test_check_says_what_a_service_lacks(tmp_path: Path) -> None:
+    topics: dict[str, str] = {"alerts": "a"}
+    kafka = {"bootstrap_servers": ["b:9092"], "topics": topics}
+    file = write_config(tmp_path / "c.yaml", kafka=kafka)
+    lacking = "kafka.topics.input = None: allowed is the topic that the machines write to"
+    assert good("config", "check", file).out == f"{file}: good for a replay; `run`: {lacking}\n"
+    topics["input"] = "plant"
+    write_config(file, kafka=kafka, registry={"uri": "models"})
+    assert good("config", "check", file).out == f"{file}: good\n"
+
+
+@pytest.mark.parametrize("role", ["alerts", "state", "dead_letter", "scores"])
+def test_check_refuses_a_topic_that_has_two_parts(tmp_path: Path, role: str) -> None:
+    topics = {"input": "plant", role: "plant"}
+    file = write_config(tmp_path / "c.yaml", kafka={"topics": topics})
+    assert f"kafka.topics.{role} = 'plant': allowed is a topic of its own" in refused(
+        "config", "check", file
+    )
 
 
 @pytest.mark.parametrize(
@@ -364,12 +414,78 @@ def test_an_unknown_schema_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("detector.model", "deep_svdd"), ("detector.scorer", "joined"), ("detector.index", "hnsw")],
+    [("detector.model", "deep_svdd")],
 )
 def test_values_whose_feature_comes_later_say_so(key: str, value: str) -> None:
     assert "not available yet" in refusal(set_at(key, value)).allowed
 
 
-@pytest.mark.parametrize("tree", [{"drift": None}, {"windows": {"active_when": None}}])
+@pytest.mark.parametrize("tree", [{"groups": None}, {"registry": {"keep": None}}])
 def test_a_later_key_is_refused_even_when_it_is_empty(tree: dict[str, Any]) -> None:
     assert "not available yet" in refusal(tree).allowed
+
+
+ONCE = {"from": "2024-07-01T22:00:00Z", "to": "2024-07-02T06:00:00Z"}
+NIGHTS = {"days": ["sat"], "from": "22:00", "to": "06:00"}
+
+
+@pytest.mark.parametrize(
+    ("stop", "key", "allowed"),
+    [
+        (ONCE | {"to": ONCE["from"]}, "to", "a time after from (2024-07-01T22:00:00+00:00)"),
+        (ONCE | {"from": "2024-07-01"}, "from", "RFC 3339 with its zone"),
+        (ONCE | {"from": "2024-07-01T22:00:00"}, "from", "RFC 3339 with its zone"),
+        (ONCE | {"from": "2024-02-30T22:00:00Z"}, "from", "RFC 3339 with its zone"),
+        (ONCE | {"to": "2262-01-01T00:00:00Z"}, "to", "from 1970 to 2261"),
+        (ONCE | {"to": 1_720_000_000}, "to", "RFC 3339 with its zone"),
+        ({"from": ONCE["from"]}, "", "from and to, or weekly"),
+        ({"machines": "a"}, "", "from and to, or weekly"),
+        (ONCE | {"weekly": NIGHTS}, "", "from and to, or weekly"),
+        (ONCE | {"form": "x"}, "form", "did you mean 'from'?"),
+        ({"machine": "a"}, "machine", "did you mean 'machines'?"),
+        (ONCE | {"machines": ""}, "machines", "at least 1"),
+        ({"weekly": NIGHTS | {"days": ["sat", "sonday"]}}, "weekly.days.1", "'sat' or 'sun'"),
+        ({"weekly": NIGHTS | {"days": []}}, "weekly.days", "at least 1"),
+        ({"weekly": NIGHTS | {"from": 1320}}, "weekly.from", 'in quotes, from "00:00"'),
+        ({"weekly": NIGHTS | {"from": "24:00"}}, "weekly.from", "day after"),
+        ({"weekly": NIGHTS | {"to": "6:00"}}, "weekly.to", 'such as "22:00"'),
+        ({"weekly": NIGHTS | {"to": "23:60"}}, "weekly.to", 'such as "22:00"'),
+        ({"weekly": NIGHTS | {"time_zone": "Europe/Berln"}}, "weekly.time_zone", "IANA"),
+        ({"weekly": NIGHTS | {"form": "x"}}, "weekly.form", "did you mean 'from'?"),
+    ],
+)
+def test_a_planned_stop_that_cannot_be_is_refused_by_name(
+    stop: dict[str, Any], key: str, allowed: str
+) -> None:
+    error = refusal({"alarm": {"mute": [stop]}})
+    assert error.key == f"alarm.mute.0.{key}".rstrip(".")
+    assert allowed in error.allowed, error
+
+
+def test_an_active_sensor_that_is_none_is_refused_with_those_there_are() -> None:
+    active = {"sensor": "lod", "above": 5}
+    error = refusal({"windows": {"sensors": ["load", "heat"], "active_when": active}})
+    assert error.key == "windows.active_when"
+    assert "'lod'" in str(error)
+    assert error.allowed == "a sensor of windows.sensors: load, heat"
+    error = refusal({"windows": {"active_when": {"sensor": "load"}}})
+    assert (error.key, error.allowed[:7]) == ("windows.active_when.above", "a value")
+
+
+def test_times_need_no_quotes_and_clocks_without_them_are_not_misread(tmp_path: Path) -> None:
+    """YAML would make a date of one, and minutes of the other."""
+    file = tmp_path / "c.yaml"
+    file.write_text("alarm: {mute: [{from: 2024-07-01T22:00:00Z, to: 2024-07-01T22:00:01Z}]}\n")
+    (stop,) = load_config(file, {}).alarm.mute
+    assert stop.from_ is not None
+    assert stop.from_.isoformat() == "2024-07-01T22:00:00+00:00"
+    file.write_text("alarm: {mute: [{from: 2024-07-01T22:00:00Z, to: 2024-07-01T21:00:00Z}]}\n")
+    with pytest.raises(ConfigError, match="to = '2024-07-01T21:00:00Z'"):
+        load_config(file, {})
+    file.write_text("alarm: {mute: [{weekly: {days: [sat], from: 22:00, to: 06:00}}]}\n")
+    with pytest.raises(ConfigError, match=r"from = 1320.*in quotes"):
+        load_config(file, {})
+    variable = {
+        "STREAM_AD__ALARM__MUTE": "[{from: 2024-07-01T22:00:00Z, to: 2024-07-02T00:00:00Z}]"
+    }
+    assert load_config(None, variable).alarm.mute[0].machines == "*"

@@ -58,7 +58,7 @@ HOMES = {
     "river": ["evaluation/baselines"],
     "plotly": [],
     "pandas": [],
-    "hnswlib": [],
+    "hnswlib": ["detector/hnsw"],
     "kafka": ["transport/kafka"],
     "structlog": ["service"],
     "prometheus_client": ["service"],
@@ -155,7 +155,8 @@ def test_every_import_is_declared() -> None:
     import tomllib
 
     project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text())["project"]
-    lines = [*project["dependencies"], *project["optional-dependencies"]["eval"]]
+    extras = project["optional-dependencies"]
+    lines = [*project["dependencies"], *extras["eval"], *extras["hnsw"]]
     declared = {re.split(r"[>=\[]", line)[0].replace("-", "_") for line in lines}
     declared |= {"pydantic_core"}  # comes with pydantic, which pins it
     module_of = {"pyyaml": "yaml", "scikit_learn": "sklearn", "kafka_python": "kafka"}

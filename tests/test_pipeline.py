@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from stream_ad.config import Config, parse_config
@@ -18,7 +20,7 @@ from stream_ad.pipeline import Pipeline
 from stream_ad.transport.base import Batch, DeadLetter, Outputs
 from stream_ad.versions import Version
 from stream_ad.windows import Readings, WindowSpec
-from stream_ad.windows.spec import NS
+from stream_ad.windows.spec import NS, rfc3339
 
 Values = NDArray[np.float32]
 
@@ -38,13 +40,13 @@ class Mean:
             Calibration(machine, start, raw, spec.hop_ns, spec.window_ns), 0.01, 10.0
         )
 
-    def score(self, values: Values) -> Scores:
+    def score(self, values: Values, start: NDArray[np.int64]) -> Scores:
         self.seen += len(values)
         raw = np.nanmean(values.astype(np.float64), axis=(1, 2))
         sensors = np.nan_to_num(np.abs(values).mean(axis=1)).astype(np.float64)
         return Scores(raw=raw, error=raw, sensor_error=sensors)
 
-    def explain(self, X: Values) -> Explanation:
+    def explain(self, X: Values, start: NDArray[np.int64]) -> Explanation:
         size = np.nan_to_num(np.abs(X).astype(np.float64)).sum(axis=1)
         return Explanation(
             share=size / size.sum(axis=1, keepdims=True),
@@ -60,8 +62,19 @@ class Mean:
 
 
 def make(**windows: Any) -> tuple[Config, WindowSpec]:
+    return make_muted([], **windows)
+
+
+def make_muted(stops: list[tuple[str, int, int]], **windows: Any) -> tuple[Config, WindowSpec]:
+    """Return settings with planned stops: machines, from and to in seconds."""
     section = {"sensors": ["a", "b"], "period_s": 1, "length": 2, "hop": 2} | windows
-    config = parse_config({"windows": section, "alarm": {"m": 2, "n": 3, "close_after": 2}})
+    alarm = {"m": 2, "n": 3, "close_after": 2} | {
+        "mute": [
+            {"machines": name, "from": rfc3339(a * NS), "to": rfc3339(b * NS)}
+            for name, a, b in stops
+        ]
+    }
+    config = parse_config({"windows": section, "alarm": alarm})
     return config, WindowSpec.from_config(config.windows)
 
 
@@ -178,3 +191,136 @@ def test_machines_do_not_touch_each_other() -> None:
     assert {told.event.machine_id for told in outputs.incidents} == {"loud"}
     alone = run(Pipeline(config, spec, [Version(Mean(spec), 1, 0)]), quiet)
     assert [row for row in outputs.scores if row.machine_id == "quiet"] == list(alone.scores)
+
+
+LOUD, QUIET = [5.0, 9.0], [0.0, 0.0]
+
+
+def told_of(outputs: Outputs) -> list[tuple[str, str, str]]:
+    """Return kind, event and window start of the incident events."""
+    events = [told.event for told in outputs.incidents]
+    return [(e.kind, e.event, e.window_start[17:19]) for e in events]
+
+
+def test_a_fault_in_a_planned_stop_opens_nothing_and_the_same_fault_outside_does() -> None:
+    rows = readings([QUIET] * 4 + [LOUD] * 4 + [QUIET] * 9)
+    for stop, wanted in (
+        (("m", 4, 8), []),
+        (("other", 4, 8), [("process", "opened", "06"), ("process", "closed", "10")]),
+        (("m", 12, 14), [("process", "opened", "06"), ("process", "closed", "10")]),
+    ):
+        config, spec = make_muted([stop])
+        outputs = run(Pipeline(config, spec, [Version(Mean(spec), 1, 0)]), rows)
+        assert told_of(outputs) == wanted
+        assert [row.raw_score for row in outputs.scores] == [0, 0, 7, 7, 0, 0, 0, 0]
+
+
+def test_a_muted_window_is_scored_counted_and_no_alarm() -> None:
+    config, spec = make_muted([("*", 4, 8)])
+    pipeline = Pipeline(config, spec, [Version(Mean(spec), 1, 0)])
+    outputs = run(pipeline, readings([LOUD] * 13))
+    assert [row.alarm for row in outputs.scores] == [1, 1, 0, 0, 1, 1]
+    assert len({(row.score, row.p_value, row.raw_score) for row in outputs.scores}) == 1
+    counts = pipeline.partitions[0].states["m"].counts
+    assert (counts["scored"], counts["muted"], pipeline.counted["muted"]) == (6, 2, 2)
+    assert outputs.scores[2].incident_id is None
+    assert outputs.scores[4].incident_id == outputs.scores[1].incident_id
+
+
+def test_an_incident_stays_open_over_a_stop_and_closes_by_quiet_windows_after_it() -> None:
+    """Closing inside would claim a recovery that nobody saw."""
+    config, spec = make_muted([("*", 8, 16)])
+    pipeline = Pipeline(config, spec, [Version(Mean(spec), 1, 0)])
+    rows = readings([LOUD] * 4 + [QUIET] * 2 + [LOUD] * 2 + [QUIET] * 20)
+    first = run(pipeline, rows.take(slice(0, 17)))
+    assert told_of(first) == [("process", "opened", "02")]
+    assert set(pipeline.partitions[0].states["m"].alerts.open) == {"process"}
+    assert told_of(run(pipeline, rows.take(slice(17, 28)))) == [("process", "closed", "18")]
+
+
+def test_alarms_on_both_sides_of_a_stop_open_one_incident_where_they_lie_within_n_hops() -> None:
+    config, spec = make_muted([("*", 2, 4)])
+    rows = readings([LOUD] * 6 + [QUIET] * 3)
+    outputs = run(Pipeline(config, spec, [Version(Mean(spec), 1, 0)]), rows)
+    assert told_of(outputs) == [("process", "opened", "04")]
+    assert outputs.incidents[0].event.started_at == "1970-01-01T00:00:00Z"
+    config, spec = make_muted([("*", 2, 6)])
+    rows = readings([LOUD] * 2 + [QUIET] * 4 + [LOUD] * 2 + [QUIET] * 3)
+    assert not run(Pipeline(config, spec, [Version(Mean(spec), 1, 0)]), rows).incidents
+
+
+def test_a_machine_at_rest_is_not_complained_of() -> None:
+    """Neither of what it measures, nor of its data; at work both are told again."""
+    sensors = ["a", {"name": "b", "min": 1.0}]
+    config, spec = make(sensors=sensors, active_when={"sensor": "a", "above": 2})
+    rest, faulty = [0.0, -5.0], [9.0, -5.0]
+    pipeline = Pipeline(config, spec, [Version(Mean(spec), 1, 0)])
+    outputs = run(pipeline, readings([[3.0, 3.0]] * 2 + [rest] * 8 + [faulty] * 4 + [rest]))
+    assert told_of(outputs) == [
+        ("data_quality", "opened", "10"),
+        ("process", "opened", "12"),
+    ]
+    assert [row.alarm for row in outputs.scores] == [1, 0, 0, 0, 0, 1, 1]
+
+
+def test_standing_still_at_rest_is_not_being_stuck() -> None:
+    """Sensor b must show one value for 4 s of work; it stands from the stop on, for 6 more."""
+    sensors = ["a", {"name": "b", "stuck_s": 4}]
+    work: list[list[float]] = [[3.0, 0.1 * i] for i in range(4)]
+    rows = readings([*work, *[[0.0, 7.0]] * 8, *[[3.0, 7.0]] * 7])
+    config, spec = make(sensors=sensors, active_when={"sensor": "a", "above": 2})
+    outputs = run(Pipeline(config, spec, [Version(Mean(spec), 1, 0)]), rows)
+    quality = [event for event in told_of(outputs) if event[0] == "data_quality"]
+    assert quality == [("data_quality", "opened", "16")]
+    config, spec = make(sensors=sensors)
+    outputs = run(Pipeline(config, spec, [Version(Mean(spec), 1, 0)]), rows)
+    quality = [event for event in told_of(outputs) if event[0] == "data_quality"]
+    assert quality == [("data_quality", "opened", "08")]
+
+
+SPANS = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 12)), max_size=4)
+
+
+@given(
+    loud=st.lists(st.booleans(), min_size=30, max_size=60),
+    spans=SPANS,
+    cuts=st.lists(st.integers(0, 60), max_size=4),
+)
+def test_muting_takes_windows_out_and_leaves_the_others_as_they_are(
+    loud: list[bool], spans: list[tuple[int, int]], cuts: list[int]
+) -> None:
+    """By whatever batches: rows differ in alarm and incident alone, and only where muted."""
+    rows = readings([LOUD if alarm else QUIET for alarm in loud])
+    config, spec = make_muted([("m", a, a + n) for a, n in spans], hop=1)
+    whole = run(Pipeline(config, spec, [Version(Mean(spec), 1, 0)]), rows)
+    pipeline, bounds = Pipeline(config, spec, [Version(Mean(spec), 1, 0)]), sorted(cuts)
+    parts = [
+        run(pipeline, rows.take(slice(a, b)))
+        for a, b in zip([0, *bounds], [*bounds, len(loud)], strict=True)
+    ]
+    assert [row for part in parts for row in part.scores] == list(whole.scores)
+    assert [event for part in parts for event in part.incidents] == list(whole.incidents)
+    plain_config, _ = make(hop=1)
+    plain = run(Pipeline(plain_config, spec, [Version(Mean(spec), 1, 0)]), rows)
+    stopped = {second for a, n in spans for second in range(a, a + n)}
+    for ours, theirs in zip(whole.scores, plain.scores, strict=True):
+        start = ours.window_start // NS
+        is_muted = bool(stopped & {start, start + 1})
+        assert ours.alarm == (theirs.alarm and not is_muted)
+        assert (ours.score, ours.p_value) == (theirs.score, theirs.p_value)
+    if not stopped & set(range(len(loud))):
+        assert whole == plain
+
+
+@given(loud=st.lists(st.booleans(), min_size=10, max_size=60), after=st.integers(1, 6))
+def test_a_stop_is_as_if_its_windows_had_not_been_there(loud: list[bool], after: int) -> None:
+    """The incidents are those of the same alarms with the stop's windows not scored at all."""
+    nan = [float("nan")] * 2
+    rows = [LOUD if alarm else QUIET for alarm in loud]
+    begin, end = 4, 4 + 2 * after
+    config, spec = make_muted([("m", begin, end)], max_gap_s=0)
+    muted = run(Pipeline(config, spec, [Version(Mean(spec), 1, 0)]), readings(rows))
+    plain, _ = make(max_gap_s=0)
+    gone = [nan if begin <= i < end else row for i, row in enumerate(rows)]
+    other = run(Pipeline(plain, spec, [Version(Mean(spec), 1, 0)]), readings(gone))
+    assert told_of(muted) == [told for told in told_of(other) if told[0] == "process"]

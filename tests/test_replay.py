@@ -17,7 +17,19 @@ from pyarrow import parquet
 from stream_ad.errors import OutputError
 from stream_ad.transport.durable import Folder
 from tests.cli.command import alerts, good, metrics, outputs, refused, scores
-from tests.cli.recordings import LEARNED, MACHINES, SENSORS, Row, text_of, write_config, write_csv
+from tests.cli.recordings import (
+    FAULT,
+    HOP,
+    LEARNED,
+    LENGTH,
+    MACHINES,
+    PERIOD,
+    SENSORS,
+    Row,
+    text_of,
+    write_config,
+    write_csv,
+)
 from tests.cli.recordings import plant as rows_of_plant
 from tests.conftest import Plant
 
@@ -309,3 +321,63 @@ def test_options_that_name_something_else_are_refused(
 ) -> None:
     arguments = ("replay", plant.recording, "-c", plant.scoring, "-o", tmp_path / "out")
     assert words in refused(*arguments, *options)
+
+
+# --- planned stops ---
+
+
+def with_stop(plant: Plant, path: Path, machines: str) -> Path:
+    """Write the scoring settings with a stop while the fault of the plant lasts."""
+    steps = FAULT[1]
+    stop = {"machines": machines, "from": text_of(steps.start), "to": text_of(steps.stop)}
+    return write_config(
+        path,
+        registry={"uri": str(plant.registry)},
+        alarm={"budget_per_machine_day": 50, "mute": [stop]},
+    )
+
+
+def test_a_stop_of_other_machines_changes_no_byte(plant: Plant, tmp_path: Path) -> None:
+    config = with_stop(plant, tmp_path / "c.yaml", "mill-*")
+    for name, settings in (("with", config), ("without", plant.scoring)):
+        good("replay", plant.recording, "-c", settings, "-o", tmp_path / name)
+    assert outputs(tmp_path / "with") == outputs(tmp_path / "without")
+    assert metrics(tmp_path / "with") == metrics(tmp_path / "without")
+
+
+def test_a_fault_within_a_stop_is_scored_and_not_told(plant: Plant, tmp_path: Path) -> None:
+    """With a column named on the command line, so that the settings are read twice."""
+    config, out = with_stop(plant, tmp_path / "c.yaml", "m[12]"), tmp_path / "out"
+    answer = good("replay", plant.recording, "-c", config, "-o", out, "--time-column", "time")
+    good("replay", plant.recording, "-c", plant.scoring, "-o", tmp_path / "plain")
+    machine, steps = FAULT
+    stopped = [text_of(step) for step in range(steps.start - LENGTH + HOP, steps.stop, HOP)]
+    for folder, told in ((out, False), (tmp_path / "plain", True)):
+        opened = [e for e in alerts(folder) if e["machine_id"] == machine and e["score"]]
+        assert any(event["window_start"] in stopped for event in opened) == told
+    assert scores(out) == plant.clean
+    with (out / "scores.csv").open() as file:
+        alarms = {
+            (r["machine_id"], r["window_start"]) for r in csv.DictReader(file) if r["alarm"] == "1"
+        }
+    assert alarms
+    assert not alarms & {(name, start) for name in ("m1", "m2") for start in stopped}
+    said, plain = metrics(out), metrics(tmp_path / "plain")
+    assert said["windows"] == plain["windows"] | {"muted": 2 * len(stopped)}
+    lost = 2 * len(stopped) * HOP * PERIOD / 86_400
+    days = plain["budget"]["scored_machine_days"] - said["budget"]["scored_machine_days"]
+    assert days == pytest.approx(lost)
+    assert f"{2 * len(stopped)} of them muted" in answer.out
+    assert "windows muted" in (out / "report.html").read_text()
+
+
+def test_a_stop_within_the_history_teaches_nothing(plant: Plant, tmp_path: Path) -> None:
+    stop = {"from": text_of(0), "to": text_of(LEARNED // 2)}
+    config = write_config(tmp_path / "c.yaml", alarm={"mute": [stop]})
+    until = text_of(LEARNED)
+    answer = good(
+        *("train", plant.recording, "-c", config, "-o", tmp_path / "r", "--train-until", until)
+    )
+    # of the 40 windows of each machine those that start from -4 to 76 overlap the stop
+    assert "history: 57 windows" in answer.err
+    assert "63 muted ones left out" in answer.err

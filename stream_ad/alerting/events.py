@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 from stream_ad.alerting.state import AlertState, OpenIncident
 from stream_ad.config import AlarmConfig
-from stream_ad.records import ClosedReason, Event, IncidentEvent, Severity
+from stream_ad.records import ClosedReason, Event, IncidentEvent, Kind, Severity
 from stream_ad.windows.spec import WindowSpec, rfc3339
 
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error", "critical")
+FIXED: dict[Kind, Severity] = {"data_quality": "info", "drift": "error"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,9 @@ class Rules:
         return cls(alarm, spec.hop_ns, spec.names, machine_group)
 
     def severity(self, incident: OpenIncident) -> Severity:
-        """Grade an incident by the highest score so far."""
-        if incident.kind == "data_quality":
-            return "info"
+        """Grade an incident: by its kind, one of the process by the highest score so far."""
+        if incident.kind in FIXED:
+            return FIXED[incident.kind]
         score, bounds = incident.peak.height, self.alarm.severity
         if score > bounds.critical:
             return "critical"
@@ -123,7 +124,7 @@ class Teller:
             p_value=peak.p,
             severity=incident.severity,
             sensors=list(peak.sensors),
-            evidence=list(peak.evidence),
+            evidence=None if peak.evidence is None else list(peak.evidence),
             neighbours=None if peak.neighbours is None else list(peak.neighbours),
             missing_share=seen.missing_share,
             model_id=seen.model_id,

@@ -23,9 +23,10 @@ class StepResult(NamedTuple):
     Parameters
     ----------
     events : list of (int, IncidentEvent)
-        Each with its number within its incident, from 1; ``data_quality`` before ``process``.
+        Each with its number within its incident, from 1; ``data_quality`` before ``drift``
+        before ``process``.
     incident_id : str or None
-        The announced process incident that the window belongs to.
+        The announced process incident that the window belongs to; without one, that of drift.
     """
 
     events: list[tuple[int, IncidentEvent]]
@@ -56,6 +57,9 @@ def step(state: AlertState, verdict: WindowVerdict, rules: Rules) -> StepResult:
     severity, or another leading sensor that also leads in the sum over the incident's bad
     windows: one odd window does not rename an incident.
 
+    An incident of kind ``drift`` is open as long as scored windows are ``drifted``; it counts
+    neither for m of n nor for ``close_after``.
+
     Examples
     --------
     >>> from stream_ad.alerting.verdict import Details
@@ -69,12 +73,14 @@ def step(state: AlertState, verdict: WindowVerdict, rules: Rules) -> StepResult:
     >>> [(n, e.event, e.closed_reason) for n, e in step(state, low, rules).events]
     [(2, 'closed', 'recovered')]
     """
-    if not state.hears(verdict.alarm, verdict.quality):
+    if not state.hears(verdict.alarm or verdict.drifted, verdict.quality):
         return StepResult([], None)
     teller = Teller(state, verdict.machine_id, rules)
     _quality(state, verdict, teller)
-    name = _process(state, verdict, teller) if verdict.scored else None
-    return StepResult(teller.events, name)
+    if not verdict.scored:
+        return StepResult(teller.events, None)
+    drift = _drift(state, verdict, teller)
+    return StepResult(teller.events, _process(state, verdict, teller) or drift)
 
 
 def close_all(
@@ -118,6 +124,23 @@ def _process(state: AlertState, verdict: WindowVerdict, teller: Teller) -> str |
         teller.tell(incident)
     else:
         _better(state, incident, verdict, teller)
+    return incident.incident_id if incident.number else None
+
+
+def _drift(state: AlertState, verdict: WindowVerdict, teller: Teller) -> str | None:
+    incident = state.open.get("drift")
+    if not verdict.drifted:
+        if incident is not None:
+            incident.seen = _seen("drift", verdict)
+            teller.close(state.open.pop("drift"), "recovered")
+        return None
+    if incident is None:
+        incident = _new("drift", verdict.start, _peak(verdict), {}, verdict)
+        state.open["drift"] = incident
+    # one that can be explained is not followed by one that cannot
+    higher = verdict.score > incident.peak.height and (verdict.explain or not incident.peak.sensors)
+    _worse(incident, verdict, _peak(verdict) if higher else None, _shares(verdict, teller.rules))
+    teller.tell(incident)
     return incident.incident_id if incident.number else None
 
 
@@ -179,17 +202,13 @@ def _better(
 
 
 def _peak(verdict: WindowVerdict) -> Peak:
-    assert verdict.explain is not None, "an alarming window can be explained"
+    score, raw = float(verdict.score), float(verdict.raw)
+    line, p = float(verdict.line), float(verdict.p)
+    if verdict.explain is None:  # drifted, and not alarming in itself
+        return Peak(score, raw, line, p, (), None, None)
     why = verdict.explain()
-    return Peak(
-        float(verdict.score),
-        float(verdict.raw),
-        float(verdict.line),
-        float(verdict.p),
-        tuple(why.sensors),
-        tuple(why.evidence),
-        tuple(why.neighbours),
-    )
+    sensors, evidence = tuple(why.sensors), tuple(why.evidence)
+    return Peak(score, raw, line, p, sensors, evidence, tuple(why.neighbours))
 
 
 def _quality_peak(findings: Findings) -> Peak:
@@ -210,5 +229,7 @@ def _add(total: dict[str, int], shares: dict[str, int]) -> None:
 
 
 def _seen(kind: Kind, verdict: WindowVerdict) -> Seen:
-    model = (verdict.model_id, verdict.model_version) if kind == "process" else (None, None)
+    model = (verdict.model_id, verdict.model_version)
+    if kind == "data_quality":
+        model = (None, None)
     return Seen(verdict.start, verdict.end, float(verdict.missing_share), *model)

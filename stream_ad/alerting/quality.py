@@ -57,8 +57,9 @@ class QualityCheck:
     -----
     A sensor stands still from the slot on at which it has shown exactly the same value for
     ``stuck_s`` of event time. An empty cell neither ends nor starts a run; a hole between
-    windows ends it. A sensor that rests by nature (a switch, a set-point, report by
-    exception) should not be given ``stuck_s``.
+    windows and a muted window end it: of a machine at rest all sensors stand still. A sensor
+    that rests by nature (a switch, a set-point, report by exception) should not be given
+    ``stuck_s``.
 
     Examples
     --------
@@ -90,6 +91,7 @@ class QualityCheck:
         states: Sequence[QualityState],
         start: NDArray[np.int64],
         values: NDArray[np.float32],
+        muted: NDArray[np.bool_] | None = None,
     ) -> tuple[NDArray[np.float32], list[Findings | None]]:
         """Check a batch of windows, of one machine or of many.
 
@@ -101,6 +103,8 @@ class QualityCheck:
         start : int64 array (n,)
         values : float32 array (n, T, C)
             NaN = missing; not changed.
+        muted : bool array (n,), optional
+            Windows of which nothing is found.
 
         Returns
         -------
@@ -110,14 +114,16 @@ class QualityCheck:
         """
         missing = self._missing(values)
         outside = self._outside(values)
-        stuck = self._standing(states, start, values, outside) if self._stuck else None
+        if muted is None:
+            muted = np.zeros(len(values), bool)
+        stuck = self._standing(states, start, values, outside, muted) if self._stuck else None
         bad, clean = missing.any(axis=1), values
         for cells in (outside, stuck):
             if cells is not None and cells.any():
                 bad |= cells.any(axis=(1, 2))
                 clean = np.where(cells, np.float32(np.nan), clean)
         findings: list[Findings | None] = [None] * len(values)
-        for i in np.flatnonzero(bad):
+        for i in np.flatnonzero(bad & ~muted):
             masks = (None if cells is None else cells[i] for cells in (outside, stuck))
             findings[i] = self._describe(values[i], missing[i], *masks)
         return clean, findings
@@ -146,6 +152,7 @@ class QualityCheck:
         start: NDArray[np.int64],
         values: NDArray[np.float32],
         outside: NDArray[np.bool_] | None,
+        muted: NDArray[np.bool_],
     ) -> NDArray[np.bool_]:
         stuck = np.zeros(values.shape, np.bool_)
         slots = np.arange(values.shape[1], dtype=np.int64) * self._spec.period_ns
@@ -165,6 +172,8 @@ class QualityCheck:
                     state.runs[name] = run
                     stuck[i, :, c] = stood(run, times, limit) & ~np.isnan(column)
             state.through = max(int(times[-1]), state.through or int(times[-1]))
+            if muted[i]:
+                state.runs.clear()
         return stuck if outside is None else stuck & ~outside
 
     def _describe(

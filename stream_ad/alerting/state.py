@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from stream_ad.alerting.drift import LineState
 from stream_ad.alerting.standing import QualityState
 from stream_ad.records import ChannelEvidence, Kind, Neighbour, SensorEvidence, Severity
 
@@ -28,7 +29,7 @@ class Peak:
     line: float | None
     p: float | None
     sensors: tuple[SensorEvidence, ...]
-    evidence: tuple[ChannelEvidence, ...]
+    evidence: tuple[ChannelEvidence, ...] | None
     neighbours: tuple[Neighbour, ...] | None
 
     @property
@@ -39,8 +40,8 @@ class Peak:
     def to_list(self) -> list[Any]:
         """Return JSON values; rows without field names, since every machine keeps some."""
         sensors = [[s.name, s.unit, s.share, s.expected, s.actual] for s in self.sensors]
-        evidence = [[e.channel, e.share] for e in self.evidence]
-        near = self.neighbours
+        known, near = self.evidence, self.neighbours
+        evidence = None if known is None else [[e.channel, e.share] for e in known]
         rows = None if near is None else [[w.machine_id, w.start, w.distance] for w in near]
         return [self.height, self.raw, self.line, self.p, sensors, evidence, rows]
 
@@ -57,7 +58,9 @@ class Peak:
                 SensorEvidence(name=n, unit=u, share=s, expected=e, actual=a)
                 for n, u, s, e, a in sensors
             ),
-            tuple(ChannelEvidence(channel=c, share=s) for c, s in evidence),
+            None
+            if evidence is None
+            else tuple(ChannelEvidence(channel=c, share=s) for c, s in evidence),
             None
             if near is None
             else tuple(Neighbour(machine_id=m, start=s, distance=d) for m, s, d in near),
@@ -168,6 +171,8 @@ class AlertState:
         At most one per kind.
     quality : QualityState
         Since when the watched sensors stand still.
+    line : LineState
+        Where the alarm line stands.
     silence : Silence or None
         Made by a clock, not by records: read by `open_silent` and `close_silent` alone.
     base : int
@@ -186,6 +191,7 @@ class AlertState:
     recent: list[Alarm] = field(default_factory=list)
     open: dict[Kind, OpenIncident] = field(default_factory=dict)
     quality: QualityState = field(default_factory=QualityState)
+    line: LineState = field(default_factory=LineState)
     silence: Silence | None = None
     base: int = 0
     most: int = 0
@@ -205,6 +211,8 @@ class AlertState:
             state["open"] = {kind: incident.to_list() for kind, incident in self.open.items()}
         if quality := self.quality.to_dict():
             state["quality"] = quality
+        if line := self.line.to_list():
+            state["line"] = line
         if self.silence is not None:
             state["silence"] = [self.silence.since, self.silence.number, self.silence.open]
         if self.most:
@@ -225,6 +233,7 @@ class AlertState:
                 for kind, row in state.get("open", {}).items()
             },
             QualityState.from_dict(state.get("quality", {})),
+            LineState.from_list(state.get("line", ())),
             silence and Silence(*silence),
             *state.get("numbers", (0, 0)),
         )

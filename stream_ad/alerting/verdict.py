@@ -44,12 +44,16 @@ class WindowVerdict:
         False for a window with too many missing cells; then the scores are not read.
     alarm : bool
         The score is above the line.
+    drifted : bool
+        What is ordinary on the machine lies beyond what its line may follow.
     raw, score, static_score, p, line : float
         Raw score, score, the same under the unadapted line, p-value, alarm line.
     sensor_share : float array (C,) or None
-        Share of each sensor in the raw score; None where it is not known. Read at alarms only.
+        Share of each sensor in the raw score; None where it is not known. Read at alarms, and
+        of drifted windows.
     explain : callable or None
-        Gives the details; called only for an alarming window that may describe an incident.
+        Gives the details; called only for a window that describes an incident, and known of
+        every alarming one.
     quality : Findings or None
         What is wrong with the data themselves; None if nothing.
     model_id, model_version : str, int or None
@@ -62,6 +66,7 @@ class WindowVerdict:
     missing_share: float = 0.0
     scored: bool = False
     alarm: bool = False
+    drifted: bool = False
     raw: float = 0.0
     score: float = 0.0
     static_score: float = 0.0

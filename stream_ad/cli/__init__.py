@@ -16,9 +16,9 @@ class Interrupted(Exception):
 
 def main() -> None:
     """Run the command; what goes wrong is one sentence and exit code 2, never a traceback."""
-    from stream_ad.cli.app import app
-
     try:
+        from stream_ad.cli.app import app  # here, as the keyboard may interrupt this as well
+
         app()
     except StreamAdError as error:
         _stop(f"error: {error}", 2, error)
@@ -28,6 +28,8 @@ def main() -> None:
         if end.code == INTERRUPTED:  # Typer has made that of the keyboard's interrupt
             _stop("interrupted", INTERRUPTED)
         raise
+    except KeyboardInterrupt:
+        _stop("interrupted", INTERRUPTED)
     except MemoryError:
         _stop("error: not enough memory", 1)
     except Exception as error:  # the last resort: a user gets a sentence, a developer can ask

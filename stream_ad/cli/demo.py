@@ -28,5 +28,6 @@ def demo(
     print_summary(metrics, out)
     typer.echo(
         f"again, step by step: stream-ad replay {out}/factory.csv --config {out}/demo.yaml "
-        f"--label-column label --out {out}/again --baselines"
+        f"--label-column label --out {out}/again\n"
+        '  with --baselines it also judges usual detectors (pip install "stream-ad[eval]")'
     )

@@ -49,6 +49,8 @@ class LiveScreen(Screen):
 
     def _stop(self) -> None:
         self._live.stop()
+        if not self.console.is_interactive:  # what is live ends without a line break
+            self.console.print()
 
     def watch(self, outputs: Outputs) -> None:
         """Take in what one step gave."""

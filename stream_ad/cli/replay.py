@@ -29,7 +29,10 @@ def replay(
         str | None, typer.Option(help="History: a number of rows in file order, or a time.")
     ] = None,
     baselines: Annotated[
-        bool, typer.Option("--baselines", help="Judge usual detectors on the same windows.")
+        bool,
+        typer.Option(
+            "--baselines", help="Judge usual detectors on the same windows (scikit-learn)."
+        ),
     ] = False,
     checkpoint_s: Annotated[
         float, typer.Option(help="Seconds between checkpoints.", min=0.0)
@@ -38,10 +41,10 @@ def replay(
         str | None, typer.Option(help="A Kafka topic instead of FILE; needs --config.")
     ] = None,
     from_time: Annotated[
-        str, typer.Option(help="First record time (RFC 3339) of the topic.")
+        str, typer.Option(help="First Kafka timestamp of a record (RFC 3339); not the time within.")
     ] = "beginning",
     to_time: Annotated[
-        str, typer.Option(help="Record time (RFC 3339) before which the topic is read.")
+        str, typer.Option(help="Kafka timestamp (RFC 3339) before which the topic is read.")
     ] = "end",
 ) -> None:
     """Score a recording; write scores, incidents, metrics and a report into a folder.

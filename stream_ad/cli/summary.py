@@ -49,6 +49,10 @@ def summary_lines(metrics: dict[str, Any]) -> Iterator[str]:
         f"{windows['scored']:,} windows of {metrics['machines']:,} machines scored, "
         f"{incidents['process']} incidents and {incidents['data_quality']} of data quality"
     )
+    if drifted := incidents.get("drift"):
+        yield f"  {drifted:,} of drift, where a machine went farther than its line may follow"
+    if muted := windows.get("muted"):
+        yield f"  {muted:,} of them muted (windows.active_when, alarm.mute): they raise no alarm"
     counted = {k: v for k, v in metrics["counts"].items() if v and k != "records"}
     if counted:
         yield "counted: " + ", ".join(f"{k} {v:,}" for k, v in sorted(counted.items()))

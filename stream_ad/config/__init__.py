@@ -5,7 +5,9 @@ yet is refused rather than ignored. Environment variables override the file:
 ``STREAM_AD__WINDOWS__HOP=8`` sets ``windows.hop``.
 """
 
+from stream_ad.config.drift import DriftConfig
 from stream_ad.config.input import CsvConfig, FieldsConfig, InputConfig, LimitsConfig
+from stream_ad.config.mute import ActiveConfig, MuteConfig, WeeklyConfig
 from stream_ad.config.reading import LATER, load_config, parse_config, read_settings
 from stream_ad.config.scoring import (
     AlarmConfig,
@@ -27,22 +29,26 @@ from stream_ad.config.tree import Config
 
 __all__ = [
     "LATER",
+    "ActiveConfig",
     "AlarmConfig",
     "ClientConfig",
     "Config",
     "CsvConfig",
     "DetectorConfig",
+    "DriftConfig",
     "FieldsConfig",
     "InputConfig",
     "KafkaConfig",
     "LimitsConfig",
     "MetricsConfig",
+    "MuteConfig",
     "RegistryConfig",
     "SecurityConfig",
     "SensorConfig",
     "SeverityConfig",
     "TopicsConfig",
     "TrainingConfig",
+    "WeeklyConfig",
     "WindowsConfig",
     "load_config",
     "parse_config",

@@ -6,12 +6,11 @@ import difflib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import ValidationError
 
-from stream_ad.config.scoring import SensorConfig
 from stream_ad.config.tree import Config
 from stream_ad.errors import ConfigError
 from stream_ad.redaction import HIDDEN, shown
@@ -20,12 +19,9 @@ ENV_PREFIX = "STREAM_AD__"
 
 # Keys of the contract whose feature is not built yet; a dotted path, children included.
 LATER = (
-    "drift",
     "groups",
     "kafka.topics.labels",
     "kafka.topics.models",
-    "windows.active_when",
-    "alarm.mute",
     "registry.keep",
     "training.every_s",
     "training.every_windows",
@@ -36,11 +32,7 @@ LATER = (
 )
 
 LATER_VALUES = {
-    "detector.model": [
-        *("linear", "lis_ae", "linsep_lis_ae", "ncae", "deep_svdd", "deep_sad", "anorand")
-    ],
-    "detector.scorer": ["joined"],
-    "detector.index": ["hnsw"],
+    "detector.model": [*("lis_ae", "linsep_lis_ae", "ncae", "deep_svdd", "deep_sad", "anorand")],
 }
 ABSENT = object()
 
@@ -58,14 +50,10 @@ def load_config(path: Path | None, environ: Mapping[str, str] | None = None) -> 
     environ : mapping of str, optional
         Defaults to the process environment.
 
-    Returns
-    -------
-    Config
-
     Raises
     ------
     ConfigError
-        Names the key, the value and what is allowed.
+        As `parse_config`; also for a file that cannot be read, and for a secret in it.
 
     Examples
     --------
@@ -91,10 +79,6 @@ def parse_config(tree: dict[str, Any]) -> Config:
     ----------
     tree : dict
         Sections as in the YAML file.
-
-    Returns
-    -------
-    Config
 
     Raises
     ------
@@ -130,7 +114,12 @@ def _refuse_secrets(tree: dict[str, Any]) -> None:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without its silence about keys that stand in a section twice."""
+    """YAML without its silence about keys that stand twice; times stay the text they are."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - a copy, of what the parent declares so
+        sign: [one for one in known if one[0] != "tag:yaml.org,2002:timestamp"]
+        for sign, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
@@ -179,7 +168,7 @@ def _value_of(name: str, text: str, *, secret: bool) -> object:
     if secret:
         return text or None
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, _Loader)  # noqa: S506 - a safe one
     except yaml.YAMLError:
         raise ConfigError(name, shown([name], text), "a YAML value") from None
 
@@ -213,7 +202,8 @@ _ALLOWED = {
 
 def _translate(error: ValidationError) -> ConfigError:
     problems = error.errors()
-    first = problems[0]
+    # a key that is not known is often the one that is missing, misspelt
+    first = min(problems, key=lambda problem: problem["type"] == "missing")
     key = ".".join(str(part) for part in first["loc"]) or "config"
     text = _ALLOWED.get(first["type"])
     if text is None:
@@ -226,14 +216,20 @@ def _translate(error: ValidationError) -> ConfigError:
 
 
 def _known_keys(loc: tuple[int | str, ...]) -> str:
-    model: Any = Config
+    keys = _keys(Config)
     for part in loc[:-1]:
-        if isinstance(part, str) and part in model.model_fields:
-            model = model.model_fields[part].annotation
-        elif isinstance(part, int):
-            model = SensorConfig  # the only list of sections
-    names = list(model.model_fields)
+        if part in keys:  # places in a list are not
+            keys = _keys(keys[part])
+    names = [str(name) for name in keys]
     near = difflib.get_close_matches(str(loc[-1]), names, n=1)
     if near:
         return f"a known key (did you mean {near[0]!r}?)"
     return f"a known key: {', '.join(names)}"
+
+
+def _keys(kind: Any) -> dict[int | str, Any]:
+    """Return the kind of value of every key of a section, however deep in a type it stands."""
+    if not hasattr(kind, "model_fields"):
+        return next(filter(None, map(_keys, get_args(kind))), {})
+    fields = kind.model_fields.items()
+    return {field.alias or name: field.annotation for name, field in fields}

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic import (
+    Field,
+    GetJsonSchemaHandler,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from stream_ad.config.mute import ActiveConfig, MuteConfig
 from stream_ad.config.section import (
     Count,
     Finite,
@@ -82,6 +89,19 @@ class WindowsConfig(Section):
     none."""
     max_jump_s: Positive | None = None
     """A reading farther ahead waits for a second one; null: 1000 periods, at least an hour."""
+    active_when: ActiveConfig | None = None
+    """When the machine is at work; windows in which it is not are muted: scored, but they raise no
+    alarm and teach nothing. Null: it always is."""
+
+    @field_validator("active_when")
+    @classmethod
+    def _one_of_the_sensors(
+        cls, active: ActiveConfig | None, info: ValidationInfo
+    ) -> ActiveConfig | None:
+        names = [sensor.name for sensor in info.data.get("sensors", ())]
+        if active is not None and names and active.sensor not in names:
+            raise ValueError(f"a sensor of windows.sensors: {', '.join(names)}")
+        return active
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -101,9 +121,9 @@ class WindowsConfig(Section):
 class DetectorConfig(Section):
     """The model, the scorer over its latents, and what both may cost."""
 
-    model: Literal["ae"] = "ae"
-    """What turns windows into latents and errors."""
-    scorer: Literal["error", "ares"] = "ares"
+    model: Literal["ae", "linear"] = "linear"
+    """What turns windows into latents and errors; `linear` needs neither network nor epochs."""
+    scorer: Literal["error", "ares", "joined"] = "joined"
     """What turns latents and errors into the raw score."""
     network: Literal["dense", "tcn"] = "dense"
     """Body of the model: fully connected, or temporal convolutions."""
@@ -113,10 +133,12 @@ class DetectorConfig(Section):
     """Weight of the density in `ares`."""
     latent_dim: Count | None = None
     """Size of the latents; null follows from the window."""
-    index: Literal["auto", "exact"] = "auto"
-    """How neighbours are searched."""
+    index: Literal["auto", "exact", "hnsw"] = "auto"
+    """How neighbours are searched; `auto`: `exact` up to 10,000 windows, then `hnsw` where hnswlib
+    is installed."""
     bank_windows: Annotated[int, Field(ge=2)] = 10_000
-    """Most different normal windows kept for the search."""
+    """Most different normal windows kept for the search: some of every rare state, the rest evenly
+    in time."""
     epochs: Count = 100
     """Most passes over the history."""
     calibration_share: Annotated[float, Field(ge=0.05, le=0.8)] = 0.3
@@ -160,6 +182,8 @@ class AlarmConfig(Section):
     max_extrapolation: Annotated[Finite, Field(ge=1)] = 10.0
     """How far beyond the held-out windows the line may reach: its p-value is at least 1 / (this x
     independent windows)."""
+    mute: tuple[MuteConfig, ...] = ()
+    """Planned stops: windows that overlap one are muted, as those of `windows.active_when`."""
 
     @model_validator(mode="after")
     def _m_of_n(self) -> Self:
@@ -176,8 +200,8 @@ class TrainingConfig(Section):
     buffer_windows: Annotated[int, Field(ge=10)] = 50_000
     """Most windows of history that are kept, the newest ones; at most 512 MiB of them."""
     history_share: OpenShare = 0.5
-    """First share of the rows of a recording that is history, unless `--train-until` says
-    otherwise."""
+    """First share of a recording that `replay` gets which is history, unless `--train-until` says
+    otherwise; `train` takes all that it gets."""
 
 
 class RegistryConfig(Section):

@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+_TOPIC = r"^(?!\.\.?$)[A-Za-z0-9._-]{1,249}$"
+_ADDRESS = r"^[^\s,]+:[0-9]{1,5}$"
+
+
+def _is_topic(name: str) -> str:
+    if not re.fullmatch(_TOPIC, name):
+        raise ValueError("1 to 249 letters without accents, digits, dots, hyphens or underscores")
+    return name
+
+
+def _is_address(text: str) -> str:
+    if not re.fullmatch(_ADDRESS, text) or not 0 < int(text.rpartition(":")[2]) < 1 << 16:
+        raise ValueError("host:port, such as broker-1:9092")
+    return text
+
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -13,7 +38,12 @@ Seconds = Annotated[float, Field(ge=0)]  # infinity allowed: "for ever"
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 OpenShare = Annotated[float, Field(gt=0, lt=1)]
-Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+Topic = Annotated[
+    str, AfterValidator(_is_topic), WithJsonSchema({"type": "string", "pattern": _TOPIC})
+]
+Address = Annotated[
+    str, AfterValidator(_is_address), WithJsonSchema({"type": "string", "pattern": _ADDRESS})
+]
 
 
 class Section(BaseModel):

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from stream_ad.config.section import Count, NotNegative, Positive, Section, Topic
+from stream_ad.config.section import Address, Count, NotNegative, Positive, Section, Topic
 
 
 class TopicsConfig(Section):
     """Names of the topics; `stream-ad topics plan` says what each needs."""
+
+    model_config = ConfigDict(validate_default=True)  # a name may be the default of another key
 
     input: Topic | None = None
     """Records of the machines; the key is the machine id. `run` cannot do without."""
@@ -22,6 +31,15 @@ class TopicsConfig(Section):
     """Records that could not be used, with the cause."""
     state: Topic = "stream-ad.state"
     """Machine states; compacted, as many partitions as the input."""
+
+    @field_validator("*")
+    @classmethod
+    def _is_no_other(cls, name: str | None, info: ValidationInfo) -> str | None:
+        # a service that reads what it writes never comes to an end
+        same = [key for key, other in info.data.items() if name is not None and other == name]
+        if same:
+            raise ValueError(f"a topic of its own (kafka.topics.{same[0]} is the same)")
+        return name
 
 
 class SecurityConfig(Section):
@@ -84,7 +102,7 @@ class KafkaConfig(Section):
     """The service on Kafka: `stream-ad run`."""
 
     bootstrap_servers: Annotated[
-        tuple[Annotated[str, Field(pattern=r"^.+:\d+$")], ...],
+        tuple[Address, ...],
         Field(json_schema_extra={"type": ["array", "string"]}),
     ] = ()
     """Addresses, `host:port`; a text with commas is a list too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stream_ad.config.drift import DriftConfig
 from stream_ad.config.input import InputConfig, LimitsConfig
 from stream_ad.config.scoring import (
     AlarmConfig,
@@ -30,6 +31,8 @@ class Config(Section):
     """Model and scorer."""
     alarm: AlarmConfig = AlarmConfig()
     """Budget and incidents."""
+    drift: DriftConfig = DriftConfig()
+    """The moving of the alarm line."""
     training: TrainingConfig = TrainingConfig()
     """The history."""
     registry: RegistryConfig = RegistryConfig()

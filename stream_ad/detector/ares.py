@@ -1,8 +1,12 @@
-"""Scorers: from latents and errors to a raw score. They see arrays, never a network."""
+"""Scorers: from latents and errors to a raw score. They see arrays, never a network.
+
+A scorer first gathers its lines of evidence, then joins them: so that the alarm line can be
+taken from evidence that was gathered out of fold.
+"""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,33 +31,60 @@ class Scorer:
         Neighbours; more than the bank can give are cut to all but one.
     alpha : float
         Weight of the density.
+
+    Attributes
+    ----------
+    channels : tuple of str
+        Names of the E lines of evidence.
     """
 
-    channels: ClassVar[tuple[str, ...]]
+    channels: tuple[str, ...]
+    needs_views = False  # whether `evidence` reads the views of the windows
 
     def __init__(self, bank: Bank, index: Index, *, k: int, alpha: float) -> None:
         self.bank, self.index, self.alpha = bank, index, alpha
         self.k = max(1, min(k, len(bank) - 1))
 
-    def score(self, z: NDArray[np.float32], error: Floats) -> Floats:
-        """Score windows.
+    def score(self, z: NDArray[np.float32], error: Floats, views: Floats | None = None) -> Floats:
+        """Return raw scores (n,), higher = more anomalous; parameters as in `evidence`."""
+        return self.join(self.evidence(z, error, views))
+
+    def evidence(
+        self, z: NDArray[np.float32], error: Floats, views: Floats | None = None
+    ) -> Floats:
+        """Gather the lines of evidence of windows, each on a scale of its own.
 
         Parameters
         ----------
         z : float32 array (n, D)
         error : float64 array (n,)
             The model's error of the same windows.
+        views : float64 array (n, 3), optional
+            See `Views`; read by scorers that need them.
 
         Returns
         -------
-        float64 array (n,)
-            Raw score, higher = more anomalous.
+        float64 array (n, E)
         """
         raise NotImplementedError
 
-    def contributions(self, z: NDArray[np.float32], error: Floats) -> Floats:
-        """Return what each channel adds above the ordinary, at least 0; float64 (n, E)."""
+    def calibrate(self, evidence: Floats) -> None:
+        """Learn how to join from the evidence (n, E) of normal windows not learned from."""
+
+    def join(self, evidence: Floats) -> Floats:
+        """Return raw scores (n,) from evidence (n, E)."""
         raise NotImplementedError
+
+    def contributions(self, evidence: Floats) -> Floats:
+        """Return what each line of evidence adds above the ordinary, at least 0; (n, E)."""
+        raise NotImplementedError
+
+    def arrays(self) -> dict[str, Floats]:
+        """Return what `calibrate` learned, for the artifact."""
+        return {}
+
+    def recall(self, arrays: Mapping[str, Floats]) -> None:
+        """Take back what `arrays` gave."""
 
 
 class ErrorScorer(Scorer):
@@ -67,13 +98,22 @@ class ErrorScorer(Scorer):
 
     channels = ("reconstruction",)
 
-    def score(self, z: NDArray[np.float32], error: Floats) -> Floats:  # noqa: ARG002
-        """Return the errors."""
-        return np.asarray(error, np.float64)
-
-    def contributions(self, z: NDArray[np.float32], error: Floats) -> Floats:
+    def evidence(
+        self,
+        z: NDArray[np.float32],  # noqa: ARG002 - the error says it all
+        error: Floats,
+        views: Floats | None = None,  # noqa: ARG002
+    ) -> Floats:
         """Return the errors as the only channel."""
-        above: Floats = np.maximum(self.score(z, error), 0)[:, None]
+        return np.asarray(error, np.float64)[:, None]
+
+    def join(self, evidence: Floats) -> Floats:
+        """Return the errors."""
+        return evidence[:, 0]
+
+    def contributions(self, evidence: Floats) -> Floats:
+        """Return the errors as far as they are positive."""
+        above: Floats = np.maximum(evidence, 0)
         return above
 
 
@@ -98,7 +138,7 @@ class Ares(Scorer):
     >>> z, error = np.array([[1.5], [9]], np.float32), np.array([1.0, 3])
     >>> ares.score(z, error).round(3)
     array([0.333, 4.167])
-    >>> ares.contributions(z, error).round(3)
+    >>> ares.contributions(ares.evidence(z, error)).round(3)
     array([[0.   , 0.   ],
            [2.   , 1.667]])
     """
@@ -111,23 +151,27 @@ class Ares(Scorer):
         self._reach = distances[:, -1]  # k-distance of each bank latent
         self._density = self._densities(distances, numbers)
 
-    def score(self, z: NDArray[np.float32], error: Floats) -> Floats:
-        """Score windows by eq. 8; see `Scorer.score`."""
-        r, d = self._terms(z, error)
-        return r + self.alpha * d
-
-    def contributions(self, z: NDArray[np.float32], error: Floats) -> Floats:
-        """Return r and alpha * (d - 1), each as far as it is positive."""
-        r, d = self._terms(z, error)
-        above: Floats = np.maximum(np.stack([r, self.alpha * (d - 1)], axis=1), 0)
-        return above
-
-    def _terms(self, z: NDArray[np.float32], error: Floats) -> tuple[Floats, Floats]:
-        """Return r (n,) and d (n,) of eq. 8."""
+    def evidence(
+        self,
+        z: NDArray[np.float32],
+        error: Floats,
+        views: Floats | None = None,  # noqa: ARG002 - of latents and errors only
+    ) -> Floats:
+        """Return r and d of eq. 8; see `Scorer.evidence`."""
         distances, numbers = self.index.search(z, self.k)
         r = error - np.median(self.bank.error[numbers], axis=1)
         around = np.mean(self._density[numbers], axis=1)
-        return r, around / self._densities(distances, numbers)
+        return np.stack([r, around / self._densities(distances, numbers)], axis=1)
+
+    def join(self, evidence: Floats) -> Floats:
+        """Return r + alpha * d (eq. 8)."""
+        return evidence[:, 0] + self.alpha * evidence[:, 1]
+
+    def contributions(self, evidence: Floats) -> Floats:
+        """Return r and alpha * (d - 1), each as far as it is positive."""
+        r, d = evidence.T
+        above: Floats = np.maximum(np.stack([r, self.alpha * (d - 1)], axis=1), 0)
+        return above
 
     def _densities(self, distances: Floats, numbers: NDArray[np.int64]) -> Floats:
         """Return local reachability densities (n,) from neighbours (n, k)."""
@@ -142,9 +186,3 @@ class Ares(Scorer):
         others[others.all(axis=1), -1] = False  # an approximate index may not find itself
         shape = (len(self.bank), self.k)
         return distances[others].reshape(shape), numbers[others].reshape(shape)
-
-
-SCORERS: dict[str, type[Scorer]] = {
-    "ares": Ares,
-    "error": ErrorScorer,
-}

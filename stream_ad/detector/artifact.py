@@ -29,6 +29,7 @@ from stream_ad.errors import ArtifactCorrupt, ArtifactMismatch, ArtifactNotFound
 
 FORMAT = 1
 SEAL = "sha256"
+ADVICE = "copy the whole folder again from where it is sound, or train anew into an empty one"
 CARD, WEIGHTS, ARRAYS = "card.json", "weights.safetensors", "arrays.safetensors"
 
 Arrays = dict[str, NDArray[Any]]
@@ -183,15 +184,17 @@ def _read_card(path: Path) -> dict[str, Any]:
     try:
         card = orjson.loads(_bytes(path / CARD))
     except orjson.JSONDecodeError as cause:
-        raise ArtifactCorrupt(f"{path / CARD} is not readable JSON: {cause}") from cause
+        raise ArtifactCorrupt(f"{path / CARD} is not readable JSON ({cause}): {ADVICE}") from cause
     if not isinstance(card, dict) or not isinstance(card.get("files"), dict):
-        raise ArtifactCorrupt(f"{path / CARD} is not the card of a detector")
+        raise ArtifactCorrupt(f"{path / CARD} is not the card of a detector: {ADVICE}")
     if card.get("format") != FORMAT:
         raise ArtifactMismatch(
             f"{path} has artifact format {card.get('format')!r}; this version reads {FORMAT}"
         )
     if card.get(SEAL) != _seal(card):
-        raise ArtifactCorrupt(f"{path / CARD} was changed: its sha256 is not that of its content")
+        raise ArtifactCorrupt(
+            f"{path / CARD} was changed, its sha256 is not that of its content: {ADVICE}"
+        )
     return card
 
 
@@ -201,9 +204,14 @@ def _verified(path: Path, name: str, card: dict[str, Any]) -> Arrays:
     asked = entry.get("sha256") if isinstance(entry, dict) else None
     given = hashlib.sha256(data).hexdigest()
     if given != asked:
-        raise ArtifactCorrupt(f"{path / name} has SHA-256 {given}; its card says {asked}")
+        raise ArtifactCorrupt(
+            f"{path / name} is damaged or another detector's (SHA-256 {given}; its card says "
+            f"{asked}): {ADVICE}"
+        )
     try:
         arrays: Arrays = safetensors.numpy.load(data)
     except (SafetensorError, ValueError, KeyError) as cause:
-        raise ArtifactCorrupt(f"{path / name} is not a safetensors file: {cause}") from cause
+        raise ArtifactCorrupt(
+            f"{path / name} is not a safetensors file ({cause}): {ADVICE}"
+        ) from cause
     return arrays

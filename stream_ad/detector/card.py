@@ -12,23 +12,34 @@ import numpy as np
 import torch
 
 from stream_ad.config import DetectorConfig, SensorConfig
-from stream_ad.detector.artifact import Arrays, pack_names, unpack_names
+from stream_ad.detector.artifact import ADVICE, Arrays, pack_names, unpack_names
 from stream_ad.detector.bank import Bank
 from stream_ad.detector.calibration import Calibration
+from stream_ad.detector.daily import BINS, DailyCourse
 from stream_ad.detector.learning import Learned
 from stream_ad.detector.line import AlarmLine
 from stream_ad.detector.models import WindowModel, make_model
+from stream_ad.detector.parts import Parts
 from stream_ad.detector.scaling import Scaler
+from stream_ad.detector.scorers import SCORERS
 from stream_ad.detector.settings import SETTINGS, check_settings
+from stream_ad.detector.views import Views
 from stream_ad.errors import ArtifactCorrupt, ConfigError
 from stream_ad.windows.spec import WindowSpec, rfc3339
 
 if TYPE_CHECKING:
     from stream_ad.detector.detector import Detector
 
-SCALER = tuple(field.name for field in fields(Scaler))
+SCALER = tuple(field.name for field in fields(Scaler) if field.name != "daily")
 # of the card, what `restore` reads
-NEEDED = {"settings": dict, "windows": dict, "sensors": list, "fit": dict, "line": dict}
+NEEDED = {
+    "settings": dict,
+    "latent_dim": int,
+    "windows": dict,
+    "sensors": list,
+    "fit": dict,
+    "line": dict,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +53,24 @@ class Saved:
     scaler: Scaler
     model: WindowModel
     bank: Bank
+    views: Views | None
+    scorer: Arrays
     calibration: Calibration
     line: AlarmLine
     report: dict[str, Any]
 
 
-def describe(
-    detector: Detector, config: DetectorConfig, learned: Learned, index: str
-) -> dict[str, Any]:
+def describe(detector: Detector, config: DetectorConfig, learned: Learned) -> dict[str, Any]:
     """Return the card of a detector that has just learned."""
-    model, calibration = learned.model, detector.calibration_
+    parts, calibration = learned.parts, detector.calibration_
+    model, scaler = parts.model, parts.scaler
     window_ns = calibration.window_ns
     grid = {
         "length": model.length,
         "period_ns": window_ns // model.length,
         "hop_ns": calibration.hop_ns,
     }
-    levels = zip(learned.scaler.centre.tolist(), learned.scaler.spread.tolist(), strict=True)
+    levels = zip(scaler.centre.tolist(), scaler.spread.tolist(), strict=True)
     return {
         "settings": {
             **config.model_dump(exclude={"device"}),
@@ -67,12 +79,14 @@ def describe(
         },
         "latent_dim": model.network.latent_dim,
         "channels": list(detector.channels),
-        "index": index,
+        "index": parts.scorer.index.name,
+        "index_check": parts.checked,
         "windows": grid | ({} if detector.spec is None else _spec_card(detector.spec)),
         "sensors": [
-            sensor.model_dump() | {"known": bool(known), "centre": centre, "spread": spread}
-            for sensor, known, (centre, spread) in zip(
-                detector.sensors, detector.known, levels, strict=True
+            sensor.model_dump()
+            | {"known": bool(known), "centre": centre, "spread": spread, "daily": daily}
+            for sensor, known, (centre, spread), daily in zip(
+                detector.sensors, detector.known, levels, _has_day(scaler), strict=True
             )
         ],
         "history": learned.span,
@@ -89,9 +103,20 @@ def describe(
     }
 
 
-def stored(scaler: Scaler, bank: Bank, calibration: Calibration, line: AlarmLine) -> Arrays:
+def _has_day(scaler: Scaler) -> list[bool]:
+    """Say of each sensor whether it has a course of the day."""
+    if scaler.daily is None:
+        return [False] * len(scaler.centre)
+    return [bool(sensor.any()) for sensor in scaler.daily.course.T]
+
+
+def stored(parts: Parts, calibration: Calibration, line: AlarmLine) -> Arrays:
     """Return everything but the weights as arrays."""
+    scaler, bank, views, daily = parts.scaler, parts.scorer.bank, parts.views, parts.scaler.daily
     return {
+        **({} if daily is None else _day(daily)),
+        **({} if views is None else {f"views.{n}": getattr(views, n) for n in Views.names()}),
+        **{f"scorer.{name}": array for name, array in parts.scorer.arrays().items()},
         **{f"scaler.{part}": getattr(scaler, part) for part in SCALER},
         "bank.z": bank.z,
         "bank.error": bank.error,
@@ -119,7 +144,9 @@ def restore(path: Path, card: dict[str, Any], weights: Arrays, arrays: Arrays) -
         return _restore(card, weights, arrays)
     except (ConfigError, LookupError, TypeError, ValueError, RuntimeError) as cause:
         text = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
-        raise ArtifactCorrupt(f"{path}: card and files do not fit each other: {text}") from cause
+        raise ArtifactCorrupt(
+            f"{path}: card and files do not fit each other ({text}): {ADVICE}"
+        ) from cause
 
 
 def _restore(card: dict[str, Any], weights: Arrays, arrays: Arrays) -> Saved:
@@ -135,23 +162,22 @@ def _restore(card: dict[str, Any], weights: Arrays, arrays: Arrays) -> Saved:
     )
     if not sensors:
         raise ValueError("no sensors")
+    found = config.model_copy(update={"latent_dim": card["latent_dim"]})  # by the fit, or asked
     with torch.device("meta"):  # nothing is drawn at random, only to be overwritten
-        model = make_model(config, card["windows"]["length"], len(sensors))
+        model = make_model(found, card["windows"]["length"], len(sensors))
     model.to_empty(device="cpu").load_state_dict(
         {name: torch.from_numpy(array) for name, array in weights.items()}
     )
     hop_ns, window_ns = (int(span) for span in arrays["calibration.span"])
-    line = {
-        name.removeprefix("line."): array
-        for name, array in arrays.items()
-        if name.startswith("line.")
-    }
+    line, views, scorer, daily = (
+        _of(part, arrays) for part in ("line", "views", "scorer", "daily")
+    )
     saved = Saved(
         settings=settings,
         config=config,
         sensors=sensors,
         spec=_spec(card["windows"], sensors),
-        scaler=Scaler(*(arrays[f"scaler.{part}"] for part in SCALER)),
+        scaler=Scaler(**{part: arrays[f"scaler.{part}"] for part in SCALER}, daily=_daily(daily)),
         model=model,
         bank=Bank(
             arrays["bank.z"],
@@ -160,6 +186,8 @@ def _restore(card: dict[str, Any], weights: Arrays, arrays: Arrays) -> Saved:
             arrays["bank.start"],
             arrays["bank.count"],
         ),
+        views=Views(**views) if SCORERS[config.scorer].needs_views else None,
+        scorer=scorer,
         calibration=Calibration(
             unpack_names(arrays, "calibration."),
             arrays["calibration.start"],
@@ -172,6 +200,20 @@ def _restore(card: dict[str, Any], weights: Arrays, arrays: Arrays) -> Saved:
     )
     _check_shapes(saved)
     return saved
+
+
+def _of(part: str, arrays: Arrays) -> Arrays:
+    head = f"{part}."
+    return {n.removeprefix(head): array for n, array in arrays.items() if n.startswith(head)}
+
+
+def _day(daily: DailyCourse) -> Arrays:
+    period = np.array([daily.period_ns], np.int64)
+    return {"daily.course": daily.course, "daily.period_ns": period}
+
+
+def _daily(arrays: Arrays) -> DailyCourse | None:
+    return DailyCourse(arrays["course"], int(arrays["period_ns"][0])) if arrays else None
 
 
 def _check_shapes(saved: Saved) -> None:
@@ -188,6 +230,8 @@ def _check_shapes(saved: Saved) -> None:
         "calibration.machine": (calibration.machine.shape, held_out),
         "calibration.start": (calibration.start.shape, held_out),
     }
+    if saved.scaler.daily is not None:
+        expected["daily.course"] = (saved.scaler.daily.course.shape, (BINS, *sensors))
     for name, (given, wanted) in expected.items():
         if given != wanted:
             raise ValueError(f"{name} has shape {given}; wanted is {wanted}")

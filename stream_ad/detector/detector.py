@@ -7,23 +7,26 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
-from stream_ad.config import AlarmConfig, DetectorConfig, SensorConfig
-from stream_ad.detector.ares import SCORERS, Scorer
+from stream_ad.config import AlarmConfig, SensorConfig
 from stream_ad.detector.artifact import read_artifact, write_artifact
-from stream_ad.detector.bank import Bank
 from stream_ad.detector.calibration import Calibration
 from stream_ad.detector.card import describe, restore, stored
-from stream_ad.detector.explanation import NEIGHBOURS, Explanation, at_slot, farthest, shares
-from stream_ad.detector.forward import forward
-from stream_ad.detector.index import ExactIndex
+from stream_ad.detector.explanation import (
+    NEIGHBOURS,
+    Explanation,
+    at_slot,
+    blamed,
+    farthest,
+    shares,
+)
+from stream_ad.detector.index_choice import check_index
 from stream_ad.detector.inputs import as_windows
 from stream_ad.detector.learning import learn
 from stream_ad.detector.line import AlarmLine
-from stream_ad.detector.models import WindowModel
 from stream_ad.detector.occlusion import occlude
+from stream_ad.detector.parts import Parts
 from stream_ad.detector.prepare import in_order
 from stream_ad.detector.scaling import Scaler
 from stream_ad.detector.scores import Scores
@@ -44,9 +47,9 @@ class Detector:
     Parameters
     ----------
     model : str
-        A key of ``MODELS``: ``ae``.
+        A key of ``MODELS``: ``linear`` or ``ae``.
     scorer : str
-        A key of ``SCORERS``: ``ares`` or ``error``.
+        A key of ``SCORERS``: ``joined``, ``ares`` or ``error``.
     network : str
         ``dense`` or ``tcn`` (temporal convolutions, for long windows).
     k : int
@@ -57,9 +60,10 @@ class Detector:
     latent_dim : int, optional
         Size of the latents; None derives it from the window.
     index : str
-        ``auto`` or ``exact``.
+        ``auto``, ``exact`` or ``hnsw`` (needs the package hnswlib): see `make_index`.
     bank_windows : int
-        At most so many different latents are kept, at least 2.
+        At most so many different latents are kept, at least 2: a part of every rare state,
+        of the rest those evenly spaced in time. ``auto`` leaves exact search above 10,000.
     epochs : int
         At most so many passes over the history; small histories take more.
     calibration_share : float
@@ -113,8 +117,8 @@ class Detector:
 
     def __init__(
         self,
-        model: str = "ae",
-        scorer: str = "ares",
+        model: str = "linear",
+        scorer: str = "joined",
         *,
         network: str = "dense",
         k: int = 10,
@@ -143,7 +147,7 @@ class Detector:
         self.max_extrapolation = max_extrapolation
         self.seed = seed
         self.device = device
-        self._parts: tuple[Scaler, WindowModel, Scorer] | None = None
+        self._parts: Parts | None = None
 
     def fit(
         self, X: ArrayLike, y: ArrayLike | None = None, negatives: ArrayLike | None = None
@@ -168,6 +172,8 @@ class Detector:
             For a setting that cannot be used.
         NotEnoughHistory
             With too few usable rows; says how many there are and how many are needed.
+        MissingDependency
+            For an index whose package is not installed.
         """
         values = as_windows(X, "X", None)
         n, length, sensors = values.shape
@@ -202,7 +208,7 @@ class Detector:
 
         Raises
         ------
-        InputError, ConfigError, NotEnoughHistory
+        InputError, ConfigError, NotEnoughHistory, MissingDependency
             As `fit`.
         """
         ordered = in_order(windows, spec)
@@ -218,7 +224,7 @@ class Detector:
         self.card["line"] = self.line_.to_card()
         return self
 
-    def score(self, values: ArrayLike) -> Scores:
+    def score(self, values: ArrayLike, start: NDArray[np.int64] | None = None) -> Scores:
         """Score windows.
 
         Parameters
@@ -226,6 +232,9 @@ class Detector:
         values : float array (n, T, C)
             In sensor units; NaN = missing. Every window needs at least one value of a
             sensor that is known.
+        start : int64 array (n,), optional
+            When the windows begin, nanoseconds since the epoch; needed by a detector that
+            learned the course of the day, which one fitted by `fit` never does.
 
         Returns
         -------
@@ -234,17 +243,16 @@ class Detector:
         Raises
         ------
         InputError
-            For a wrong shape, and for windows without any value.
+            For a wrong shape, for windows without any value, and without needed starts.
         ModelError
             When the model gives something that is not a finite number.
         NotFitted
         """
-        windows = self._checked(values)
-        scaler, model, scorer = self._fitted()
-        passed = forward(model, scaler, windows)
-        _refuse_unless_finite(passed.error, windows, scaler)
-        raw = scorer.score(passed.z, passed.error)
-        _refuse_unless_finite(raw, windows, scaler)
+        parts, windows = self._fitted(), self._checked(values, start)
+        passed = parts.passed(windows, start)
+        _refuse_unless_finite(passed.error, windows, parts.scaler)
+        raw = parts.scorer.score(passed.z, passed.error, passed.views)
+        _refuse_unless_finite(raw, windows, parts.scaler)
         return Scores(raw, passed.error, passed.sensor_error)
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -255,12 +263,14 @@ class Detector:
         """Return 1 for windows above the alarm line, else 0; int64 (n,). See `score`."""
         return (self.score(X).raw > self.line_.line).astype(np.int64)
 
-    def explain(self, X: ArrayLike) -> Explanation:
+    def explain(self, X: ArrayLike, start: NDArray[np.int64] | None = None) -> Explanation:
         """Say which sensors stand out, what was expected, and what is most alike.
 
         Parameters
         ----------
         X : float array (n, T, C), or (n, d) where a window is one row
+        start : int64 array (n,), optional
+            As in `score`.
 
         Returns
         -------
@@ -271,17 +281,20 @@ class Detector:
         InputError, ModelError, NotFitted
             As `score`.
         """
-        values = self._checked(X)
-        scaler, model, scorer = self._fitted()
-        passed, blame, x_hat = occlude(model, scaler, values)
+        parts, values = self._fitted(), self._checked(X, start)
+        scaler, scorer = parts.scaler, parts.scorer
+        passed, blame, x_hat = occlude(parts.model, scaler, values, start)
         _refuse_unless_finite(passed.error, values, scaler)
-        contributions = scorer.contributions(passed.z, passed.error)
+        scaled = scaler.scale(values, start)
+        views, by_view = (None, None) if parts.views is None else parts.views(scaled)
+        evidence = scorer.evidence(passed.z, passed.error, views)
+        contributions = scorer.contributions(evidence)
         _refuse_unless_finite(contributions.sum(axis=1), values, scaler)
-        slot, seen = farthest(scaler.scale(values), x_hat)
-        window = scaler.expected(x_hat)
+        slot, seen = farthest(scaled, x_hat)
+        window = scaler.expected(x_hat, start)
         distances, numbers = scorer.index.search(passed.z, NEIGHBOURS)
         return Explanation(
-            share=shares(blame),
+            share=shares(blame) if by_view is None else blamed(contributions, by_view, blame),
             expected=at_slot(window, slot, seen),
             actual=at_slot(values.astype(np.float64), slot, seen),
             expected_window=window,
@@ -307,10 +320,10 @@ class Detector:
         OutputError
             When it cannot be written.
         """
-        scaler, model, scorer = self._fitted()
+        parts = self._fitted()
         card = self.card | card_extra
-        weights = {name: value.cpu().numpy() for name, value in model.state_dict().items()}
-        arrays = stored(scaler, scorer.bank, self.calibration_, self.line_)
+        weights = {name: value.cpu().numpy() for name, value in parts.model.state_dict().items()}
+        arrays = stored(parts, self.calibration_, self.line_)
         write_artifact(Path(path), card, weights, arrays)
 
     @classmethod
@@ -323,6 +336,8 @@ class Detector:
             When files are missing, damaged or of another format.
         ConfigError
             For a device that is not there.
+        MissingDependency
+            When it was made with an index whose package is not installed.
         """
         card, weights, arrays = read_artifact(Path(path))
         target = torch_device(device)
@@ -331,7 +346,12 @@ class Detector:
         self.sensors, self.spec = saved.sensors, saved.spec
         self.calibration_, self.line_ = saved.calibration, saved.line
         self.report_, self.card = saved.report, card
-        self._assemble(saved.config, saved.scaler, saved.model.to(target), saved.bank, target)
+        # the index that the line was made with: another would give other scores
+        config = saved.config.model_copy(update={"index": card.get("index", "exact")})
+        model = saved.model.to(target)
+        parts = Parts.assemble(config, saved.scaler, model, saved.bank, saved.views, target)
+        parts.scorer.recall(saved.scorer)
+        self._take(parts)
         return self
 
     def expect(self, spec: WindowSpec) -> None:
@@ -340,27 +360,21 @@ class Detector:
         Raises
         ------
         ArtifactMismatch
-            Names what differs: sensors, their order, length, period or hop.
+            Names the settings that differ: sensors or their order, period, length or hop.
         """
-        _, model, _ = self._fitted()
+        model = self._fitted().model
         span = self.calibration_
-        made = {
-            "sensors": tuple(sensor.name for sensor in self.sensors),
-            "length": model.length,
-            "period_ns": span.window_ns // model.length,
-            "hop_ns": span.hop_ns,  # the line keeps the budget at this pace only
+        period_ns = span.window_ns // model.length
+        pairs = {
+            "windows.sensors": ([sensor.name for sensor in self.sensors], [*spec.names]),
+            "windows.period_s": (period_ns / NS, spec.period_ns / NS),
+            "windows.length": (f"{model.length} slots", f"{spec.length} slots"),
+            # the line keeps the budget at this pace only
+            "windows.hop": (f"{span.hop_ns // period_ns} slots", f"{spec.hop} slots"),
         }
-        asked = {
-            "sensors": spec.names,
-            "length": spec.length,
-            "period_ns": spec.period_ns,
-            "hop_ns": spec.hop_ns,
-        }
-        for what, ours in made.items():
-            if ours != asked[what]:
-                raise ArtifactMismatch(
-                    f"the detector was made for {what} {ours}, not for {asked[what]}"
-                )
+        different = [f"{key} {a}, not {b}" for key, (a, b) in pairs.items() if a != b]
+        if different:
+            raise ArtifactMismatch(f"the detector was made for {'; '.join(different)}")
 
     def _learn(
         self,
@@ -374,6 +388,7 @@ class Detector:
         progress: Callable[[float], None] | None = None,
     ) -> Self:
         config = check_settings(vars(self))
+        check_index(config.index)
         device = torch_device(config.device)
         learned = learn(
             windows,
@@ -384,39 +399,37 @@ class Detector:
             y=y,
             negatives=negatives,
             progress=progress,
+            clock=self.spec is not None,
         )
-        self._assemble(config, learned.scaler, learned.model, learned.bank, device)
+        self._take(learned.parts)
         held_out = learned.held_out
-        raw = self.score(held_out.values).raw
-        self.calibration_ = Calibration(held_out.machine, held_out.start, raw, hop_ns, window_ns)
+        self.calibration_ = Calibration(
+            held_out.machine, held_out.start, learned.raw, hop_ns, window_ns
+        )
         self.line_ = AlarmLine.for_rate(
             self.calibration_, self.false_alarm_rate, self.max_extrapolation
         )
         self.report_ = learned.report
-        self.card = describe(self, config, learned, self._fitted()[2].index.name)
+        self.card = describe(self, config, learned)
         return self
 
-    def _assemble(
-        self,
-        config: DetectorConfig,
-        scaler: Scaler,
-        model: WindowModel,
-        bank: Bank,
-        device: torch.device,
-    ) -> None:
-        index = ExactIndex(bank.z, device)
-        scorer = SCORERS[config.scorer](bank, index, k=config.k, alpha=config.alpha)
-        self.channels, self.known = scorer.channels, scaler.known
-        self._parts = (scaler, model.eval(), scorer)
+    def _take(self, parts: Parts) -> None:
+        self._parts, self.channels, self.known = parts, parts.scorer.channels, parts.scaler.known
 
-    def _fitted(self) -> tuple[Scaler, WindowModel, Scorer]:
+    def _fitted(self) -> Parts:
         if self._parts is None:
             raise NotFitted("the detector has learned nothing yet: call fit, or load a saved one")
         return self._parts
 
-    def _checked(self, values: ArrayLike) -> NDArray[np.float32]:
-        _, model, _ = self._fitted()
-        return as_windows(values, "X", (model.length, model.sensors))
+    def _checked(self, values: ArrayLike, start: NDArray[np.int64] | None) -> NDArray[np.float32]:
+        parts = self._fitted()
+        windows = as_windows(values, "X", (parts.model.length, parts.model.sensors))
+        if start is None and parts.scaler.daily is not None:
+            raise InputError("start is missing: the detector knows the course of the day")
+        if start is not None and np.shape(start) != (len(windows),):
+            shape = np.shape(start)
+            raise InputError(f"start has shape {shape}; wanted is ({len(windows)},), one a window")
+        return windows
 
 
 def _labels(y: ArrayLike, n: int) -> NDArray[np.int64]:

@@ -73,6 +73,36 @@ def shares(parts: Floats) -> Floats:
     return whole
 
 
+def blamed(contributions: Floats, by_view: Floats, rest: Floats) -> Floats:
+    """Share the blame: each line of evidence names its sensors, as loud as it is itself.
+
+    Parameters
+    ----------
+    contributions : float64 array (n, V + 1)
+        Of the V views and of the rest.
+    by_view : float64 array (n, V, C)
+        Each sensor's part in each view.
+    rest : float64 array (n, C)
+        Each sensor's part in what the views do not say.
+
+    Returns
+    -------
+    float64 array (n, C)
+        Rows sum to 1; to 0 where nothing lies above the ordinary and nobody is to blame.
+
+    Examples
+    --------
+    >>> loud = np.array([[3.0, 1.0]])
+    >>> blamed(loud, np.array([[[1.0, 0.0]]]), np.array([[1.0, 1.0]]))
+    array([[0.875, 0.125]])
+    """
+    lines = np.concatenate([by_view, rest[:, None]], axis=1)  # (n, V + 1, C)
+    named = np.stack([shares(line) for line in lines.transpose(1, 0, 2)], axis=1)
+    loud = shares(contributions)
+    heard = shares((loud[:, :, None] * named).sum(axis=1))
+    return np.where(heard.any(axis=1, keepdims=True), heard, shares(rest))
+
+
 def farthest(
     scaled: NDArray[np.float32], x_hat: NDArray[np.float32]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

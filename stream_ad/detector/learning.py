@@ -1,10 +1,10 @@
-"""From a history of windows to a scaler, a fitted model, a bank and held-out windows."""
+"""From a history of windows to fitted parts, and evidence of windows they did not learn from."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,16 @@ from numpy.typing import NDArray
 from stream_ad.config import DetectorConfig
 from stream_ad.detector.bank import Bank
 from stream_ad.detector.blocks import one_thread
+from stream_ad.detector.folds import folds
 from stream_ad.detector.forward import forward
-from stream_ad.detector.models import WindowModel, make_model
+from stream_ad.detector.models import MODELS, WindowModel, make_model
+from stream_ad.detector.parts import Parts
 from stream_ad.detector.prepare import Prepared, prepare
 from stream_ad.detector.scaling import Scaler
+from stream_ad.detector.scorers import SCORERS
+from stream_ad.detector.split import LEAST_TRAINING
+from stream_ad.detector.views import Views
+from stream_ad.errors import ModelError, NotEnoughHistory
 from stream_ad.windows.batches import Windows
 from stream_ad.windows.spec import rfc3339
 
@@ -27,16 +33,25 @@ FIT_SHARE = 0.9  # of the whole work, for the progress shown
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What a history taught: the parts of a detector, and the windows held out.
+    """What a history taught.
 
-    ``report`` says how many windows went where and how the fit went; ``span`` says what
-    the history was.
+    Parameters
+    ----------
+    parts : Parts
+        Of a detector, calibrated.
+    held_out : Windows
+        Normal windows that were not learned from, for the alarm line.
+    raw : float64 array (n,)
+        Their raw scores.
+    report : dict
+        How many windows went where and how the fit went.
+    span : dict
+        What the history was.
     """
 
-    scaler: Scaler
-    model: WindowModel
-    bank: Bank
+    parts: Parts
     held_out: Windows
+    raw: NDArray[np.float64]
     report: dict[str, Any]
     span: dict[str, Any]
 
@@ -51,8 +66,13 @@ def learn(
     y: NDArray[np.int64] | None = None,
     negatives: NDArray[np.float32] | None = None,
     progress: Progress | None = None,
+    clock: bool = True,
 ) -> Learned:
-    """Fit scaler and model, fill the bank.
+    """Fit scaler and model, fill the bank, and gather evidence for the alarm line.
+
+    A model that takes a moment to fit learns from all windows; the evidence then is out of
+    fold: each fifth of the history is judged by parts that were fitted without it. For one
+    that takes long, the latest windows are held out of everything.
 
     Parameters
     ----------
@@ -74,6 +94,8 @@ def learn(
         Out-of-distribution examples in sensor units.
     progress : callable, optional
         Called with the share done.
+    clock : bool
+        Whether the starts of the windows are times of a clock.
 
     Raises
     ------
@@ -82,25 +104,90 @@ def learn(
     ModelError
         When the training diverged.
     """
-    parts = prepare(windows, window_ns, config.calibration_share, max_missing=max_missing, y=y)
-    training = parts.training
-    model = _drawn(config, *training.values.shape[1:]).to(device)
-    fit = _fit(model, config, parts, labelled=y is not None, negatives=negatives, progress=progress)
-    passed = forward(model, parts.scaler, training.values)
-    bank = Bank.build(passed.z, passed.error, training.machine, training.start, config.bank_windows)
+    by_folds = MODELS[config.model].closed_form
+    prepared = prepare(
+        windows,
+        window_ns,
+        0.0 if by_folds else config.calibration_share,
+        max_missing=max_missing,
+        y=y,
+        period_ns=window_ns // windows.values.shape[1] if clock else None,
+    )
+    training, held_out = prepared.training, prepared.held_out
+    learner = _Learner(config, device, prepared, y is not None, negatives)
+    parts, fit = learner.fit(training, prepared.label, progress)
+    if by_folds:
+        held_out, evidence = training, learner.out_of_fold(window_ns)
+    else:
+        evidence = parts.evidence(held_out.values, held_out.start)
+    if not np.isfinite(evidence).all():
+        raise ModelError("the model gives scores that are not finite for its own history")
+    parts.scorer.calibrate(evidence)
     if progress is not None:
         progress(1.0)
-    used = len(training) + len(parts.validation) + len(parts.held_out)
+    used = len(training) + len(prepared.validation) + len(prepared.held_out)
     report = {
         "windows": len(windows),
         "training": len(training),
-        "validation": len(parts.validation),
-        "calibration": len(parts.held_out),
+        "validation": len(prepared.validation),
+        "calibration": len(held_out),
+        "out_of_fold": by_folds,
         "left_out": len(windows) - used,
-        "bank": len(bank),
+        "bank": len(parts.scorer.bank),
         **fit,
     }
-    return Learned(parts.scaler, model, bank, parts.held_out, report, _span(windows, window_ns))
+    raw = parts.scorer.join(evidence)
+    return Learned(parts, held_out, raw, report, _span(windows, window_ns))
+
+
+@dataclass(frozen=True, slots=True)
+class _Learner:
+    """Fits the parts of a detector, to all of a prepared history or to some of it."""
+
+    config: DetectorConfig
+    device: torch.device
+    prepared: Prepared
+    labelled: bool
+    negatives: NDArray[np.float32] | None
+
+    def fit(
+        self, training: Windows, label: NDArray[np.int64], progress: Progress | None = None
+    ) -> tuple[Parts, dict[str, Any]]:
+        """Return parts fitted to training windows, and what the fit reports."""
+        config, scaler = self.config, self.prepared.scaler
+        model = _drawn(config, *training.values.shape[1:]).to(self.device)
+        prepared = replace(self.prepared, training=training, label=label)
+        report = _fit(
+            model,
+            config,
+            prepared,
+            labelled=self.labelled,
+            negatives=self.negatives,
+            progress=progress,
+        )
+        passed = forward(model, scaler, training.values, training.start)
+        bank = Bank.build(
+            passed.z, passed.error, training.machine, training.start, config.bank_windows
+        )
+        views = None
+        if SCORERS[config.scorer].needs_views:
+            views = Views.fit(scaler.scale(training.values, training.start))
+        return Parts.assemble(config, scaler, model, bank, views, self.device), report
+
+    def out_of_fold(self, window_ns: int) -> NDArray[np.float64]:
+        """Return the evidence of each training window by parts that never saw it, (n, E)."""
+        training, label = self.prepared.training, self.prepared.label
+        gathered = []
+        for learn_rows, judge_rows in folds(training.start, window_ns):
+            if len(learn_rows) < LEAST_TRAINING:
+                raise NotEnoughHistory(
+                    f"{len(training)} usable windows leave {len(learn_rows)} to learn from while a "
+                    f"fifth of them is judged; at least {LEAST_TRAINING} needed: give more history"
+                )
+            parts, _ = self.fit(training.take(learn_rows), label[learn_rows])
+            judged = training.take(judge_rows)
+            gathered.append(parts.evidence(judged.values, judged.start))
+        return np.concatenate(gathered)
 
 
 def _drawn(config: DetectorConfig, length: int, sensors: int) -> WindowModel:
@@ -122,8 +209,8 @@ def _fit(
     """Fit the model on training, validation and labelled anomalous windows."""
     device = next(model.parameters()).device
 
-    def scaled(values: NDArray[np.float32]) -> torch.Tensor:
-        return torch.from_numpy(parts.scaler.scale(values)).to(device)
+    def scaled(windows: Windows) -> torch.Tensor:
+        return torch.from_numpy(parts.scaler.scale(windows.values, windows.start)).to(device)
 
     training, label = parts.training, parts.label
     if len(parts.anomalies):
@@ -135,14 +222,19 @@ def _fit(
     validation = parts.validation if len(parts.validation) else parts.training
     with one_thread():
         return model.fit(
-            scaled(training.values),
-            scaled(validation.values),
+            scaled(training),
+            scaled(validation),
             epochs=config.epochs,
             seed=config.seed,
             y=torch.from_numpy(label).to(device) if labelled else None,
-            negatives=None if negatives is None else scaled(negatives),
+            negatives=None if negatives is None else _plain(parts.scaler, negatives, device),
             progress=None if progress is None else lambda done: progress(FIT_SHARE * done),
         )
+
+
+def _plain(scaler: Scaler, values: NDArray[np.float32], device: torch.device) -> torch.Tensor:
+    """Scale windows that come from no time of this machine's day."""
+    return torch.from_numpy(replace(scaler, daily=None).scale(values)).to(device)
 
 
 def _span(windows: Windows, window_ns: int) -> dict[str, Any]:

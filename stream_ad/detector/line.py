@@ -20,8 +20,9 @@ from stream_ad.detector.tail import Floats, ParetoTail, PValues
 class AlarmLine:
     """Median, line and p-values of a detector on one machine group.
 
-    A window alarms when its raw score is above ``line``. The line lies above the median by
-    at least a millionth of the median's size (or 1e-9), so that the score is defined.
+    A window alarms when its raw score is above ``line``: the level that the budget or rate
+    asks for, raised by `small_sample_margin`. The line lies above the median by at least a
+    millionth of the median's size (or 1e-9), so that the score is defined.
 
     Parameters
     ----------
@@ -30,7 +31,10 @@ class AlarmLine:
         None for a line by window rate: then every alarm counts as an incident.
     median : float
         Median normal raw score.
+    level : float
+        What the budget or rate asks for; p-values and budgets are told of it.
     line : float
+        The level, raised for the few windows that it is taken from.
     p_floor : float
         ``1 / (max_extrapolation * independent windows)``: no p-value is below it.
     days, independent : float
@@ -62,6 +66,7 @@ class AlarmLine:
     p_values: PValues
     incidents: IncidentRate | None
     median: float
+    level: float
     line: float
     p_floor: float
     days: float
@@ -133,13 +138,14 @@ class AlarmLine:
             asked = max(asked, min(incidents.lowest, tightest))
         supported = asked <= tightest
         median = float(np.median(raw))
-        line = max(asked if supported else tightest, median + max(1e-6 * abs(median), 1e-9))
+        level = max(asked if supported else tightest, median + max(1e-6 * abs(median), 1e-9))
         days, n = calibration.days, len(raw)
         placed = cls(
             p_values=p_values,
             incidents=incidents,
             median=median,
-            line=line,
+            level=level,
+            line=median + (level - median) * small_sample_margin(independent),
             p_floor=min(1.0, floor),
             days=days,
             independent=independent,
@@ -153,8 +159,8 @@ class AlarmLine:
 
     @property
     def p_line(self) -> float:
-        """p-value just above the line: the share of normal windows that alarm."""
-        above = float(self.p_values.at(np.array([self.line]), "right")[0])
+        """p-value just above the level: an alarm has it or a lower one."""
+        above = float(self.p_values.at(np.array([self.level]), "right")[0])
         return min(1.0, max(above, self.p_floor))
 
     def expected_per_day(self, line: float) -> float:
@@ -225,6 +231,26 @@ class AlarmLine:
             fitted = rate["tail"] and ParetoTail(*rate["tail"])
             values["incidents"] = IncidentRate(arrays["levels"], arrays["rates"], fitted)
         return cls(**values)
+
+
+def small_sample_margin(independent: float) -> float:
+    """Return by how much the line is raised, as a multiple of its distance to the median.
+
+    ``1 + 2 / I``: what I looks foretell of the next one is wider than what they showed, by
+    about the ratio of Student's t to the normal distribution. With hundreds of looks nothing
+    is added; with a handful the line would otherwise break its budget on the first day.
+
+    Parameters
+    ----------
+    independent : float
+        Independent windows I, above 0.
+
+    Examples
+    --------
+    >>> [small_sample_margin(n) for n in (4, 100)]
+    [1.5, 1.02]
+    """
+    return 1 + 2 / independent
 
 
 def _growth(p_values: PValues, asked: float, rate: float, floor: float) -> float:

@@ -14,7 +14,10 @@ CANDIDATES = 5  # sensors that are tried, those with the largest errors of their
 
 
 def occlude(
-    model: WindowModel, scaler: Scaler, values: NDArray[np.float32]
+    model: WindowModel,
+    scaler: Scaler,
+    values: NDArray[np.float32],
+    start: NDArray[np.int64] | None = None,
 ) -> tuple[Passed, NDArray[np.float64], NDArray[np.float32]]:
     """Blame sensors for the errors of windows, and rebuild each window without the worst.
 
@@ -28,6 +31,8 @@ def occlude(
     model, scaler
     values : float32 array (n, T, C)
         In sensor units; NaN = missing.
+    start : int64 array (n,), optional
+        Starts of the windows; see `forward`.
 
     Returns
     -------
@@ -45,7 +50,7 @@ def occlude(
     else six windows through the model for each. Works badly where sensors fail together, and
     for a sensor that no other one tells anything about: it is then expected to be ordinary.
     """
-    passed, tried, again = _with_and_without(model, scaler, values)
+    passed, tried, again = _with_and_without(model, scaler, values, start)
     with np.errstate(invalid="ignore"):  # what is not finite, the caller refuses
         return passed, *_blamed(values, scaler, passed, tried, again)
 
@@ -76,7 +81,10 @@ def _blamed(
 
 
 def _with_and_without(
-    model: WindowModel, scaler: Scaler, values: NDArray[np.float32]
+    model: WindowModel,
+    scaler: Scaler,
+    values: NDArray[np.float32],
+    start: NDArray[np.int64] | None,
 ) -> tuple[Passed, NDArray[np.int64], Passed]:
     """Return the windows passed, which sensors (K, n) to try, and the K * n windows without.
 
@@ -87,13 +95,18 @@ def _with_and_without(
     if n * (1 + sensors) <= BLOCK:
         every = np.repeat(np.arange(sensors)[:, None], n, axis=1)
         both = np.concatenate([values, _without(values, every)])
-        all_passed = forward(model, scaler, both, rebuilt=True)
+        all_passed = forward(model, scaler, both, _again(start, 1 + sensors), rebuilt=True)
         passed = all_passed.take(np.arange(n))
         tried = _suspects(passed)
         return passed, tried, all_passed.take((n + tried * n + np.arange(n)).ravel())
-    passed = forward(model, scaler, values, rebuilt=True)
+    passed = forward(model, scaler, values, start, rebuilt=True)
     tried = _suspects(passed)
-    return passed, tried, forward(model, scaler, _without(values, tried), rebuilt=True)
+    left = forward(model, scaler, _without(values, tried), _again(start, len(tried)), rebuilt=True)
+    return passed, tried, left
+
+
+def _again(start: NDArray[np.int64] | None, times: int) -> NDArray[np.int64] | None:
+    return None if start is None else np.tile(start, times)
 
 
 def _suspects(passed: Passed) -> NDArray[np.int64]:

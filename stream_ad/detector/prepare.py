@@ -60,6 +60,7 @@ def prepare(
     *,
     max_missing: float,
     y: NDArray[np.int64] | None = None,
+    period_ns: int | None = None,
 ) -> Prepared:
     """Split a history, fit the scaler and leave out what cannot be used.
 
@@ -76,6 +77,9 @@ def prepare(
         used; of the anomalies only the latter.
     y : int64 array (n,), optional
         0 unlabelled, +1 labelled normal, -1 labelled anomaly.
+    period_ns : int, optional
+        Time between two slots, where the starts are times of a clock: then the scaler learns
+        the course of the day.
 
     Raises
     ------
@@ -94,7 +98,10 @@ def prepare(
     label = np.zeros(len(windows), np.int64) if y is None else y
     normal = np.flatnonzero(~np.isnan(windows.values).all(axis=(1, 2)) & (label >= 0))
     parts = split(windows.start[normal], window_ns, calibration_share)
-    scaler = Scaler.fit(windows.values[normal[parts.training]])
+    teaching = windows.take(normal[parts.training])
+    scaler = Scaler.fit(teaching.values)
+    if period_ns is not None and len(teaching):
+        scaler = scaler.with_daily(teaching.values, teaching.start, period_ns)
 
     def usable(rows: Rows, allowed: float) -> Rows:
         missing = missing_share(windows.values[rows], scaler.known)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from stream_ad.detector.daily import DailyCourse
 
 KNEE = 3.0  # below it the squash is nearly linear, above it nearly logarithmic
 FARTHEST = 1e18  # z-scores beyond are all alike; their squares still fit into float32
@@ -33,6 +35,8 @@ class Scaler:
     ----------
     centre, spread, lowest, highest : float32 array (C,)
         NaN for a sensor without any value in the history.
+    daily : DailyCourse or None
+        What the hour of the day explains of the squashed values; it is taken off.
 
     Examples
     --------
@@ -52,6 +56,7 @@ class Scaler:
     spread: NDArray[np.float32]
     lowest: NDArray[np.float32]
     highest: NDArray[np.float32]
+    daily: DailyCourse | None = None
 
     @classmethod
     def fit(cls, values: NDArray[np.float32]) -> Scaler:
@@ -60,20 +65,31 @@ class Scaler:
         level = [_levels(columns[:, sensor]) for sensor in range(columns.shape[1])]
         return cls(*np.array(level, np.float64).reshape(-1, 4).T.astype(np.float32))
 
+    def with_daily(
+        self, values: NDArray[np.float32], start: NDArray[np.int64], period_ns: int
+    ) -> Scaler:
+        """Return the same with the daily course of windows (n, T, C), if they have one."""
+        return replace(self, daily=DailyCourse.fit(self.scale(values), start, period_ns))
+
     @property
     def known(self) -> NDArray[np.bool_]:
         """Sensors that had any value in the history, bool array (C,)."""
         return ~np.isnan(self.centre)
 
     def scale(
-        self, values: NDArray[np.float32], out: NDArray[np.float32] | None = None
+        self,
+        values: NDArray[np.float32],
+        start: NDArray[np.int64] | None = None,
+        out: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
-        """Return squashed z-scores.
+        """Return squashed z-scores, less the course of the day.
 
         Parameters
         ----------
         values : float32 array (n, T, C)
             In sensor units, without infinite values; NaN = missing.
+        start : int64 array (n,), optional
+            Starts of the windows in ns; needed where there is a daily course.
         out : float32 array (n, T, C), optional
             Where to put the result.
 
@@ -91,20 +107,35 @@ class Scaler:
             np.clip(z, -FARTHEST, FARTHEST, out=z)
             np.arcsinh(z, out=z)
             z *= np.float32(KNEE)
+        if self.daily is not None:
+            z -= self._course(z, start)
         return z
 
-    def unscale(self, scaled: NDArray[np.float32]) -> NDArray[np.float64]:
+    def unscale(
+        self, scaled: NDArray[np.float32], start: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float64]:
         """Return sensor units, float64 array (n, T, C); NaN for sensors not known."""
+        if self.daily is not None:
+            scaled = scaled + self._course(scaled, start)
         z = KNEE * np.sinh(np.minimum(np.abs(scaled, dtype=np.float64) / KNEE, 200.0))
         return self.centre + np.copysign(z, scaled) * self.spread
 
-    def expected(self, scaled: NDArray[np.float32]) -> NDArray[np.float64]:
+    def expected(
+        self, scaled: NDArray[np.float32], start: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float64]:
         """Return a reconstruction in sensor units, within what the history has seen.
 
         The way back from the squash is exponential: a network that overshoots a little
         where it has never been would otherwise expect what no machine can do.
         """
-        return np.clip(self.unscale(scaled), self.lowest, self.highest)
+        return np.clip(self.unscale(scaled, start), self.lowest, self.highest)
+
+    def _course(
+        self, scaled: NDArray[np.float32], start: NDArray[np.int64] | None
+    ) -> NDArray[np.float32]:
+        assert self.daily is not None
+        assert start is not None, "the hour of the day has to be known"
+        return self.daily.at(start, scaled.shape[1])
 
 
 def _levels(column: NDArray[np.float32]) -> tuple[float, float, float, float]:

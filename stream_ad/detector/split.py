@@ -45,8 +45,8 @@ def split(start: NDArray[np.int64], window_ns: int, calibration_share: float) ->
         Span of a window. Between the end of every learning window and the start of the
         first calibration window lies at least as much; what is in between is left out.
     calibration_share : float
-        Share of the windows that is held out, 0 to 1, exclusive. Windows that start
-        together stay together.
+        Share of the windows that is held out, below 1. Windows that start together stay
+        together. At 0 nothing is held out: all windows teach.
 
     Examples
     --------
@@ -55,6 +55,9 @@ def split(start: NDArray[np.int64], window_ns: int, calibration_share: float) ->
     (array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]), array([10, 11, 12]), array([14, 19]))
     """
     n = len(start)
+    if calibration_share == 0:
+        none = np.zeros(0, np.int64)
+        return Split(np.arange(n), none, none)
     cut = start[n - max(1, round(calibration_share * n))] if n else 0
     learning = np.flatnonzero(start <= cut - 2 * window_ns)
     tail = round(len(learning) * (1 - VALIDATION_SHARE))
@@ -69,13 +72,20 @@ def check_enough(given: int, training: int, calibration: int, calibration_share:
     given, training, calibration : int
         Windows in all; usable ones to train on and for the alarm line.
     calibration_share : float
-        The setting that divides them.
+        The setting that divides them; 0 where nothing is held out.
 
     Raises
     ------
     NotEnoughHistory
-        With fewer than 6 to train on or fewer than 4 for the line.
+        With fewer than 6 to train on or fewer than 4 for the line, together 10.
     """
+    if calibration_share == 0:
+        if training < LEAST_TRAINING + LEAST_CALIBRATION:
+            raise NotEnoughHistory(
+                f"{given} windows leave {training} usable ones to learn from; at least "
+                f"{LEAST_TRAINING + LEAST_CALIBRATION} needed: give more history"
+            )
+        return
     if training >= LEAST_TRAINING and calibration >= LEAST_CALIBRATION:
         return
     raise NotEnoughHistory(

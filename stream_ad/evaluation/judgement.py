@@ -86,6 +86,8 @@ def judge_run(  # noqa: PLR0917 - what happened, then what it is held against
     spec: WindowSpec,
     since: int,
     asked: float,
+    *,
+    muted_days: float = 0.0,
 ) -> dict[str, Any]:
     """Hold scores, alarms and incidents against the labels of the rows after ``since``.
 
@@ -104,6 +106,8 @@ def judge_run(  # noqa: PLR0917 - what happened, then what it is held against
         End of the training part in ns: rows, and ends of windows, after it are judged.
     asked : float
         The alarm budget, false alarms per machine and day.
+    muted_days : float
+        Scored machine-days in which no alarm could come.
 
     Returns
     -------
@@ -138,7 +142,7 @@ def judge_run(  # noqa: PLR0917 - what happened, then what it is held against
     events = event_metrics(
         rows.events(spec.period_ns),
         [span for span in incidents if span.ended_at is None or span.ended_at > since],
-        scored_days(scored.machine[after], scored.start[after], spec.hop_ns),
+        scored_days(scored.machine[after], scored.start[after], spec.hop_ns) - muted_days,
         asked,
         spec.hop_ns,
     )

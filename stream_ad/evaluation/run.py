@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import platform
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,9 +14,11 @@ import numpy as np
 import orjson
 
 from stream_ad import __version__
+from stream_ad.alerting import swallowing_words, swallowing_zone
+from stream_ad.config import DriftConfig
 from stream_ad.errors import MissingDependency
 from stream_ad.evaluation.baselines import BASELINES, fit_baseline
-from stream_ad.evaluation.events import scored_days
+from stream_ad.evaluation.events import DAY_NS, scored_days
 from stream_ad.evaluation.judgement import LabelledRows, budget_record, judge_run, spans_of
 from stream_ad.evaluation.memory import run_in_memory
 from stream_ad.evaluation.outputs import Run, read_run
@@ -28,9 +31,11 @@ from stream_ad.training.history import History, Sized, collect_history
 from stream_ad.transport.durable import put
 from stream_ad.transport.files import FileSource
 from stream_ad.transport.labels import read_labels
-from stream_ad.versions import Judge, Version
+from stream_ad.versions import Version
 from stream_ad.windows import rfc3339
 from stream_ad.windows.spec import NS
+
+MOST_MOVED = 20  # machines named
 
 
 class Recording(Sized, Protocol):
@@ -83,18 +88,23 @@ class Evaluation:
         )
         return LabelledRows(machine, time + lasting, label, lasting)
 
-    def judge(self, run: Run, rows: LabelledRows) -> dict[str, Any]:
+    def judge(self, run: Run, rows: LabelledRows, pipeline: Pipeline) -> dict[str, Any]:
         """Hold one run against the truth."""
         asked = self.pipeline.config.alarm.budget_per_machine_day
         spans = spans_of(run.events)
-        return judge_run(rows, run.scored, spans, self.pipeline.spec, self.since, asked)
+        muted = _muted_days(pipeline)
+        return judge_run(
+            rows, run.scored, spans, self.pipeline.spec, self.since, asked, muted_days=muted
+        )
 
-    def budget(self, run: Run, rows: LabelledRows | None, judge: Judge) -> dict[str, Any]:
-        """Hold the asked budget against what one run achieved."""
+    def budget(self, run: Run, rows: LabelledRows | None, pipeline: Pipeline) -> dict[str, Any]:
+        """Hold the asked budget against what the run of a pipeline achieved."""
         spec, asked = self.pipeline.spec, self.pipeline.config.alarm.budget_per_machine_day
         days = scored_days(run.scored.machine, run.scored.start, spec.hop_ns)
+        days -= _muted_days(pipeline)
         known = [] if rows is None else rows.events(spec.period_ns)
-        return budget_record(judge.line_, spans_of(run.events), days, asked, known)
+        line = pipeline.versions[-1].detector.line_
+        return budget_record(line, spans_of(run.events), days, asked, known)
 
 
 def check_baselines() -> None:
@@ -135,7 +145,7 @@ def evaluate(folder: Path, evaluation: Evaluation, *, baselines: bool) -> dict[s
     rows = evaluation.labels()
     metrics = _facts(run, evaluation, rows)
     if rows is not None:
-        metrics |= evaluation.judge(run, rows)
+        metrics |= evaluation.judge(run, rows, pipeline)
     if baselines:
         metrics["baselines"] = _baselines(evaluation, rows)
     progress.stage("tracing incidents", evaluation.source.rows())
@@ -149,7 +159,7 @@ def evaluate(folder: Path, evaluation: Evaluation, *, baselines: bool) -> dict[s
         metrics=metrics,
         timelines=_timelines(run, rows, pipeline),
         incidents=views,
-        notes=_notes(evaluation),
+        notes=_notes(evaluation, metrics["line"]),
     )
     return metrics
 
@@ -168,6 +178,7 @@ def _facts(run: Run, evaluation: Evaluation, rows: LabelledRows | None) -> dict[
         "scored": counts.pop("scored", 0),
         "too_much_missing": counts.pop("too_much_missing", 0),
         "before_model": counts.pop("before_model", 0),
+        "muted": counts.pop("muted", 0),
     }
     version = pipeline.versions[-1]
     opened = Counter(event.kind for event in run.events if event.event == "opened")
@@ -176,10 +187,25 @@ def _facts(run: Run, evaluation: Evaluation, rows: LabelledRows | None) -> dict[
         "sensors_without_history": sensors_without_history(version.detector, pipeline.spec),
         "windows": windows,
         "counts": dict(sorted((k, v) for k, v in counts.items() if v)),
-        "incidents": {"process": opened["process"], "data_quality": opened["data_quality"]},
-        "budget": evaluation.budget(run, rows, version.detector),
+        "incidents": {kind: opened[kind] for kind in ("process", "data_quality", "drift")},
+        "line": _line(pipeline),
+        "budget": evaluation.budget(run, rows, pipeline),
         "model": _model(version),
         "versions": {"stream_ad": __version__, "python": platform.python_version()},
+    }
+
+
+def _line(pipeline: Pipeline) -> dict[str, Any]:
+    """Return how far the alarm lines moved, and the zone in which they can swallow a fault."""
+    states = {m: s for held in pipeline.partitions.values() for m, s in held.states.items()}
+    highest = {machine: state.alerts.line.highest for machine, state in states.items()}
+    moved = sorted((m for m in highest if highest[m]), key=lambda m: (-highest[m], m))
+    return {
+        "highest_offset": max(highest.values(), default=0.0),
+        "machines_moved": len(moved),
+        "highest_offsets": {machine: highest[machine] for machine in moved[:MOST_MOVED]},
+        "reported_moves": sum(state.counts["line_moved"] for state in states.values()),
+        "swallows": swallowing_zone(pipeline.config.drift, pipeline.spec.hop_ns),
     }
 
 
@@ -205,11 +231,19 @@ def _baseline(
     config, spec = evaluation.pipeline.config, evaluation.pipeline.spec
     evaluation.progress.stage(f"baseline {name}", evaluation.source.rows())
     judge = fit_baseline(name, history.windows, spec, config)
-    pipeline = Pipeline(config, spec, [Version(judge, 0, evaluation.since + 1)])
+    # their lines stay where they are put, as those of the usual detectors do
+    still = config.model_copy(update={"drift": DriftConfig(max_per_day=0)})
+    pipeline = Pipeline(still, spec, [Version(judge, 0, evaluation.since + 1)])
     run = run_in_memory(evaluation.source, pipeline, evaluation.progress)
-    return {"budget": evaluation.budget(run, rows, judge)} | (
-        {} if rows is None else evaluation.judge(run, rows)
+    return {"budget": evaluation.budget(run, rows, pipeline)} | (
+        {} if rows is None else evaluation.judge(run, rows, pipeline)
     )
+
+
+def _muted_days(pipeline: Pipeline) -> float:
+    """Return the scored machine-days in which no alarm could come."""
+    muted = sum(state.counts["muted"] for state in pipeline.states())
+    return muted * pipeline.spec.hop_ns / DAY_NS
 
 
 def _timelines(run: Run, rows: LabelledRows | None, pipeline: Pipeline) -> list[Timeline]:
@@ -234,7 +268,7 @@ def _timelines(run: Run, rows: LabelledRows | None, pipeline: Pipeline) -> list[
     ]
 
 
-def _notes(evaluation: Evaluation) -> list[str]:
+def _notes(evaluation: Evaluation, line: Mapping[str, Any]) -> list[str]:
     config, spec = evaluation.pipeline.config, evaluation.pipeline.spec
     d = config.detector
     deaf = sensors_without_history(evaluation.pipeline.versions[-1].detector, spec)
@@ -247,4 +281,19 @@ def _notes(evaluation: Evaluation) -> list[str]:
         f"Model {d.model} on the {d.network} network, scorer {d.scorer}, seed {d.seed}.",
         f"An incident opens at {config.alarm.m} alarms among the last {config.alarm.n} windows "
         f"and closes after {config.alarm.close_after} windows without one.",
+        swallowing_words(config.drift, spec.hop_ns),
+        *_moves(line, config.drift),
     ]
+
+
+def _moves(line: Mapping[str, Any], drift: DriftConfig) -> Iterator[str]:
+    """Say which alarm lines moved so far that it is to be reported."""
+    offsets = line["highest_offsets"].items()
+    farthest = [
+        f"{machine} by {offset:.2g}" for machine, offset in offsets if offset >= drift.report
+    ]
+    if farthest:
+        yield (
+            f"The alarm lines of {line['machines_moved']:,} machines moved, at most: "
+            f"{', '.join(farthest)}. Timelines show the score without it."
+        )

@@ -66,7 +66,8 @@ def incident_views(
     for event in events:
         grouped.setdefault(event.incident_id, []).append(event)
     ranked = sorted(grouped.values(), key=_badness)
-    traced = [e for e in ranked if e[0].kind == "process"][:MOST_INCIDENTS]
+    traced = [e for e in ranked if e[0].kind != "data_quality" and e[-1].sensors]
+    traced = traced[:MOST_INCIDENTS]
     cases = {e[0].incident_id: _case(e, pipeline.spec) for e in traced}
     if cases:
         _collect(list(cases.values()), source, pipeline, progress)
@@ -107,7 +108,7 @@ def _collect(cases: list[Case], source: Source, pipeline: Pipeline, progress: Pr
         progress.at(batch.position)
         if not len(windows):
             continue
-        windows, _ = machines.clean(windows, quality)
+        windows, _ = machines.clean(windows, quality, pipeline.mute(windows))
         for case in cases:
             mine = windows.machine == case.events[0].machine_id
             inside = (windows.start >= case.first) & (windows.start + spec.window_ns <= case.last)
@@ -121,18 +122,20 @@ def _explain(case: Case, windows: Windows, spec: WindowSpec, versions: Sequence[
     for v in np.unique(version):
         part = windows.take(version == v)
         # before any model there is nothing to expect, but the first one can say what it thinks
-        expected = _expected(versions[max(v, 0)].detector, part.values)
+        expected = _expected(versions[max(v, 0)].detector, part.values, part.start)
         slots = part.start[:, None] + np.arange(spec.length) * spec.period_ns
         chosen = case.sensors
         case.parts.append((slots, part.values[:, :, chosen], expected[:, :, chosen]))
 
 
-def _expected(detector: Judge, values: NDArray[np.float32]) -> NDArray[np.float64]:
+def _expected(
+    detector: Judge, values: NDArray[np.float32], start: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """Return what was expected of windows (n, T, C); NaN where nothing was observed at all."""
     expected = np.full(values.shape, np.nan)
     seen = missing_share(values, detector.known) < 1
     if seen.any():
-        expected[seen] = detector.explain(values[seen]).expected_window
+        expected[seen] = detector.explain(values[seen], start[seen]).expected_window
     return expected
 
 

@@ -59,6 +59,8 @@ COUNTS: Final = {
     "too_much_missing": "windows with too much missing, not scored",
     "before_model": "windows of the history, not scored",
     "no_model": "windows without a model, not scored",
+    "line_moved": "moves of alarm lines by drift.report",
+    "muted": "windows muted (not active, or a planned stop), scored without alarm",
     "records": "records read",
     "dead_letters": "records that could not be read (dead letters)",
     "late": "late readings, not used",

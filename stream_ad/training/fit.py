@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from stream_ad.alerting.swallowing import swallowing_zone
 from stream_ad.config import Config, InputConfig
 from stream_ad.errors import ConfigError, NotEnoughHistory
 from stream_ad.progress import Progress
@@ -95,7 +96,9 @@ def learn_from(
             f"{error}; --train-until {train_until} is a time: for a share of the records set "
             "training.history_share in the config"
         ) from error
-    progress.note(f"history: {len(history.windows):,} windows until {rfc3339(history.until)}")
+    left_out = f", {history.muted:,} muted ones left out" if history.muted else ""
+    until = rfc3339(history.until)
+    progress.note(f"history: {len(history.windows):,} windows until {until}{left_out}")
     detector = train(history, config, spec, progress)
     if deaf := sensors_without_history(detector, spec):
         progress.note(f"no value in the history, so not watched: {', '.join(deaf)}")
@@ -139,9 +142,10 @@ def train(history: History, config: Config, spec: WindowSpec, progress: Progress
 
     found, needed = len(history.windows), config.training.min_windows
     if found < needed:
+        left_out = f" ({history.muted:,} muted ones left out)" if history.muted else ""
         raise NotEnoughHistory(
-            f"the history has {found} windows and training.min_windows is {needed}: give more "
-            "history (--train-until, training.history_share), or shorter windows or hops "
+            f"the history has {found} windows{left_out} and training.min_windows is {needed}: "
+            "give more history (--train-until, training.history_share), or shorter windows or hops "
             "(windows.length, windows.hop)"
         )
     progress.stage(f"training {config.detector.model} on {found:,} windows", 1.0)
@@ -151,4 +155,5 @@ def train(history: History, config: Config, spec: WindowSpec, progress: Progress
     detector.fit_windows(
         history.windows, spec, max_missing=config.windows.max_missing, progress=progress.at
     )
+    detector.card["swallows"] = swallowing_zone(config.drift, spec.hop_ns)
     return detector.set_budget(config.alarm)

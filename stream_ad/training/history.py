@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from stream_ad.alerting.quality import QualityCheck
+from stream_ad.alerting import Mute, QualityCheck
 from stream_ad.config import Config
 from stream_ad.errors import NotEnoughHistory
 from stream_ad.machines import Machines
@@ -38,14 +38,17 @@ class History:
     Parameters
     ----------
     windows : Windows
-        Those that end at or before ``until``, implausible cells masked; the newest
-        ``training.buffer_windows`` of them.
+        Those that end at or before ``until`` and are not muted, implausible cells masked; the
+        newest ``training.buffer_windows`` of them.
     until : int
         The cut, in ns.
+    muted : int
+        Windows before the cut that were left out because they are muted.
     """
 
     windows: Windows
     until: int
+    muted: int = 0
 
 
 class Collector:
@@ -120,6 +123,7 @@ def collect_history(
     machines = Machines(spec, config.input.format)
     nothing_known = np.zeros(len(spec.sensors), bool)  # missing cells are judged after the fit
     quality = QualityCheck(spec, nothing_known, config.windows.max_missing)
+    mute = Mute(config, spec)
     cells = 4 * spec.length * len(spec.sensors)
     kept = Collector(min(config.training.buffer_windows, max(1, MOST_BYTES // cells)))
     counts: Counter[str] = Counter()
@@ -129,7 +133,10 @@ def collect_history(
         if until is not None:
             windows = windows.take(windows.start + spec.window_ns <= until)
         if len(windows):
-            kept.add(machines.clean(windows, quality)[0])
+            muted = mute(windows)
+            clean, _ = machines.clean(windows, quality, muted)
+            counts["muted"] += int(muted.sum())
+            kept.add(clean.take(~muted) if muted.any() else clean)
 
     until = time
     for batch in source.batches():
@@ -181,10 +188,15 @@ def time_at(source: Sized, share: float, spec: WindowSpec) -> int:
 def _history(kept: Collector, until: int | None, counts: Counter[str], spec: WindowSpec) -> History:
     windows = kept.newest()
     if windows is None or until is None:
+        if counts["muted"]:
+            raise NotEnoughHistory(
+                f"no window of history: all {counts['muted']} before the cut are muted by "
+                "windows.active_when or alarm.mute"
+            )
         raise NotEnoughHistory(
             f"no window of history: {counts['records']} records ({counts['dead_letters']} not "
             f"usable) close no window of {spec.length} slots of {spec.period_ns / 1e9:g} s before "
             "the cut; give more history (--train-until, training.history_share), shorter windows "
             "(windows.length) or the true period (windows.period_s)"
         )
-    return History(windows, until)
+    return History(windows, until, counts["muted"])

@@ -86,7 +86,7 @@ folder (other stores are not available yet)
         Parameters
         ----------
         spec : WindowSpec
-            The grid that they must have been made for.
+            The grid that those that score must have been made for.
         config : Config
             ``detector.device`` and ``alarm`` are used; how to score is the artifact's.
 
@@ -101,21 +101,50 @@ folder (other stores are not available yet)
         -----
         Ascending in ``effective_from``; see `not_replaced`.
         """
-        from stream_ad.detector import Detector
-
-        versions = []
-        for number in self.numbers():
-            folder = self.folder(number)
-            detector = Detector.load(folder, device=config.detector.device)
-            detector.expect(spec)
-            detector.set_budget(config.alarm)
-            versions.append(Version(detector, number, effective_from(detector, folder)))
-        if not versions:
+        detectors = {number: self._detector(number, config) for number in self.numbers()}
+        if not detectors:
             raise ArtifactNotFound(
                 f"no detector in {self.root / DEFAULT_GROUP}: train one with "
                 f"`stream-ad train FILE --config C --out {self.root}`"
             )
-        return not_replaced(versions)
+        versions = not_replaced(
+            [
+                Version(detector, number, effective_from(detector, self.folder(number)))
+                for number, detector in detectors.items()
+            ]
+        )
+        for version in versions:
+            detector = detectors[version.number]
+            self._expect(detector, version.number, spec)
+            detector.set_budget(config.alarm)
+        return versions
+
+    def require_grid(self, spec: WindowSpec, config: Config) -> None:
+        """Check before a training that its detector may stand beside the newest one there.
+
+        Raises
+        ------
+        ArtifactMismatch
+            The newest version was made for other windows or sensors: no grid fits both.
+        ArtifactError
+            It cannot be trusted.
+        """
+        for number in self.numbers()[-1:]:
+            self._expect(self._detector(number, config), number, spec)
+
+    def _detector(self, number: int, config: Config) -> Detector:
+        from stream_ad.detector import Detector
+
+        return Detector.load(self.folder(number), device=config.detector.device)
+
+    def _expect(self, detector: Detector, number: int, spec: WindowSpec) -> None:
+        try:
+            detector.expect(spec)
+        except ArtifactMismatch as error:
+            raise ArtifactMismatch(
+                f"{self.folder(number)}: {error}: other windows need a registry of their own; "
+                "train into a new folder and name that one in registry.uri"
+            ) from error
 
 
 def not_replaced(versions: Sequence[Version]) -> list[Version]:

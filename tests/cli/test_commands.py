@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import shlex
 import subprocess
 import sys
@@ -14,8 +15,11 @@ from unittest import mock
 import jsonschema
 import orjson
 import pytest
+from rich.console import Console
 
 from stream_ad.cli import main
+from stream_ad.cli.live import LiveScreen
+from stream_ad.cli.screen import Screen
 from stream_ad.config import load_config
 from tests.cli import recordings
 from tests.cli.command import alerts, good, metrics, outputs, refused, run, scores
@@ -93,6 +97,52 @@ def test_an_interrupted_command_without_checkpoints_says_no_more(tmp_path: Path)
     with mock.patch("stream_ad.inspection.inspect", side_effect=KeyboardInterrupt):
         answer = run("init", tmp_path / "a.csv")
     assert (answer.code, answer.err.strip().splitlines()[-1]) == (130, "interrupted")
+
+
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+
+class Keys:
+    def find_spec(self, name, *_):
+        if name == "stream_ad.cli.app":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Keys())
+from stream_ad.cli import main
+main()
+"""
+
+
+def test_interrupted_while_it_imports_it_says_so_without_a_traceback() -> None:
+    """In a process of its own, since what was imported is not imported again."""
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IMPORT],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
+@pytest.mark.parametrize("screen", [Screen, LiveScreen])
+def test_what_is_shown_through_a_pipe_ends_its_last_line(screen: type[Screen]) -> None:
+    text = io.StringIO()
+    with screen(Console(file=text)) as shown:
+        shown.stage("scoring", 1)
+    assert "scoring" in text.getvalue()
+    assert text.getvalue().endswith("\n")
+
+
+def test_a_replay_that_fails_before_it_writes_leaves_no_folder(
+    plant: Plant, tmp_path: Path
+) -> None:
+    arguments = ("replay", plant.recording, "-c", plant.learning, "--train-until", 3, "-o")
+    assert "no window of history" in refused(*arguments, tmp_path / "new" / "out")
+    assert [*(tmp_path / "new").iterdir()] == []
+    (tmp_path / "mine").mkdir()
+    refused(*arguments, tmp_path / "mine")
+    assert (tmp_path / "mine").is_dir()
 
 
 def test_a_share_as_the_end_of_history_is_told_where_shares_go(
@@ -280,8 +330,10 @@ def test_the_demo_makes_everything_it_promises(tmp_path: Path) -> None:
     assert said["windows"]["scored"] == len(scores(out)) > 1_000
     assert said["incidents"]["process"] > 0
     assert said["counts"].get("dead_letters", 0) == 0
-    # its last line is a command: the same recording, step by step, gives the same scores
-    command = answer.out.strip().splitlines()[-1].split("stream-ad ")[1].split()
-    again = [*command[: command.index("--baselines")]]
-    good(*again)
+    assert " windows\n" not in answer.err.replace(",", "").rstrip("\n")[-1:]
+    # the same recording, step by step, gives the same scores; the last line says what it needs
+    *_, again, more = answer.out.strip().splitlines()
+    good(*again.split("stream-ad ")[1].split())
+    assert "--baselines" in more
+    assert 'pip install "stream-ad[eval]"' in more
     assert (out / "again" / "scores.csv").read_bytes() == (out / "scores.csv").read_bytes()

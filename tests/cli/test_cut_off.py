@@ -129,8 +129,12 @@ def test_killed_at_any_step_of_the_end_it_still_finishes(
 
 
 def test_interrupted_from_the_keyboard_it_says_so_and_resumes(cut: Cut) -> None:
-    folder = str(cut.folder / "keys")
-    answer = cut.run("keys", signal=signal.SIGINT, after_s=0, scoring=folder)
+    for _ in range(5):  # on a busy machine the keys may be pressed after the end
+        shutil.rmtree(cut.folder / "keys", ignore_errors=True)
+        folder = str(cut.folder / "keys")
+        answer = cut.run("keys", signal=signal.SIGINT, after_s=0, scoring=folder)
+        if answer["code"] != 0:
+            break
     assert answer["code"] == 130, answer
     assert answer["err"].strip().endswith("goes on from its last checkpoint")
     assert "Traceback" not in answer["err"]

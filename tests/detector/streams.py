@@ -25,11 +25,13 @@ def waves(n: int, length: int = 8, sensors: int = 3, seed: int = 0) -> NDArray[n
     return np.asarray(values, np.float32)
 
 
-def spec_of(length: int = 8, sensors: int = 3, hop: int | None = None) -> WindowSpec:
-    """Return a grid of one-second slots with sensors s0, s1 ..."""
+def spec_of(
+    length: int = 8, sensors: int = 3, hop: int | None = None, period_s: float = 1
+) -> WindowSpec:
+    """Return a grid, of one-second slots by default, with sensors s0, s1 ..."""
     names = tuple(SensorConfig(name=f"s{i}", unit="bar") for i in range(sensors))
     return WindowSpec.from_config(
-        WindowsConfig(sensors=names, period_s=1, length=length, hop=hop or length)
+        WindowsConfig(sensors=names, period_s=period_s, length=length, hop=hop or length)
     )
 
 

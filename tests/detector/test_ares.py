@@ -7,9 +7,10 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.neighbors import LocalOutlierFactor
 
-from stream_ad.detector.ares import SCORERS, Ares, ErrorScorer
+from stream_ad.detector.ares import Ares, ErrorScorer
 from stream_ad.detector.bank import Bank
 from stream_ad.detector.index import ExactIndex
+from stream_ad.detector.scorers import SCORERS
 
 
 def bank_of(z: NDArray[np.float32], error: NDArray[np.float64] | None = None) -> Bank:
@@ -77,7 +78,8 @@ def test_contributions_are_what_lies_above_the_ordinary() -> None:
     bank = bank_of(np.arange(6.0, dtype=np.float32)[:, None], np.full(6, 2.0))
     scorer = scorer_of(bank, 2, alpha=0.5)
     z, error = np.array([[2.5], [50]], np.float32), np.array([1.0, 5])
-    raw, parts = scorer.score(z, error), scorer.contributions(z, error)
+    evidence = scorer.evidence(z, error)
+    raw, parts = scorer.join(evidence), scorer.contributions(evidence)
     assert Ares.channels == ("reconstruction", "density")
     np.testing.assert_array_equal(parts[0], [0, 0])  # rebuilt better and as dense as any
     assert parts[1, 0] == 3
@@ -88,7 +90,7 @@ def test_the_error_scorer_returns_the_error() -> None:
     bank = bank_of(np.array([[0.0], [1]], np.float32))
     scorer = scorer_of(bank, 10, name="error")
     z, error = np.zeros((3, 1), np.float32), np.array([0.5, 3, 0])
-    raw, parts = scorer.score(z, error), scorer.contributions(z, error)
+    raw, parts = scorer.score(z, error), scorer.contributions(scorer.evidence(z, error))
     assert ErrorScorer.channels == ("reconstruction",)
     np.testing.assert_array_equal(raw, error)
     np.testing.assert_array_equal(parts[:, 0], error)
@@ -97,6 +99,7 @@ def test_the_error_scorer_returns_the_error() -> None:
 @pytest.mark.parametrize("name", SCORERS)
 def test_no_windows_give_no_scores(name: str) -> None:
     scorer = scorer_of(bank_of(np.array([[0.0], [1], [2]], np.float32)), 2, name=name)
-    nothing = np.empty((0, 1), np.float32), np.empty(0)
-    assert scorer.score(*nothing).shape == (0,)
-    assert scorer.contributions(*nothing).shape == (0, len(scorer.channels))
+    scorer.calibrate(np.ones((5, len(scorer.channels))))
+    nothing = scorer.evidence(np.empty((0, 1), np.float32), np.empty(0), np.empty((0, 3)))
+    assert scorer.join(nothing).shape == (0,)
+    assert scorer.contributions(nothing).shape == (0, len(scorer.channels))

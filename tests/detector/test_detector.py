@@ -11,10 +11,10 @@ import torch
 
 from stream_ad.config import AlarmConfig, Config, DetectorConfig, parse_config
 from stream_ad.detector import Detector
-from stream_ad.detector.ares import SCORERS
 from stream_ad.detector.models import MODELS
 from stream_ad.detector.models.ae import Ae
 from stream_ad.detector.networks import NETWORKS
+from stream_ad.detector.scorers import SCORERS
 from stream_ad.detector.settings import SETTINGS
 from stream_ad.errors import (
     ArtifactMismatch,
@@ -84,7 +84,7 @@ def test_the_order_of_the_windows_given_does_not_matter(
 
 
 def test_held_out_windows_are_the_latest_and_touch_no_training_window(detector: Detector) -> None:
-    c, bank = detector.calibration_, detector._parts[2].bank  # type: ignore[index]
+    c, bank = detector.calibration_, detector._fitted().scorer.bank
     assert len(c.raw) == 72  # 30 % of 240
     assert c.start.min() - (bank.start.max() + c.window_ns) >= c.window_ns
     assert (c.hop_ns, c.window_ns) == (8_000_000_000, 8_000_000_000)
@@ -131,7 +131,7 @@ def test_labelled_anomalies_stay_out_of_training_bank_and_line() -> None:
     a, b = (Detector(epochs=1).fit(values, y) for values in (x, spoiled))
     assert a.score(x).raw.tobytes() == b.score(x).raw.tobytes()
     assert a.line_.line == b.line_.line
-    starts = np.concatenate([a._parts[2].bank.start, a.calibration_.start])  # type: ignore[index]
+    starts = np.concatenate([a._fitted().scorer.bank.start, a.calibration_.start])
     assert not np.isin(np.flatnonzero(y < 0) * 10**9, starts).any()
 
 
@@ -155,7 +155,7 @@ def test_every_label_reaches_the_model_beside_its_window(monkeypatch: pytest.Mon
     d = Detector(epochs=1).fit(x, y)
     given, labels = Recording.given
     assert labels is not None
-    rows = d._parts[0].unscale(given[:, 0].numpy())[:, 0].round().astype(int)  # type: ignore[index]
+    rows = d._fitted().scaler.unscale(given.numpy())[:, 0, 0].round().astype(int)
     assert (np.diff(rows) > 0).all()  # in time order
     np.testing.assert_array_equal(labels.numpy(), y[rows])
     assert {5, 60, 90} == set(rows[labels.numpy() < 0])  # of the whole history
@@ -227,7 +227,7 @@ def test_a_window_without_any_value_is_an_error_that_names_it(detector: Detector
 def test_a_broken_model_never_scores_silently(detector: Detector) -> None:
     mine = quick(steps=5)
     with torch.no_grad():
-        next(mine._parts[1].parameters()).fill_(NAN)  # type: ignore[index]
+        next(mine._fitted().model.parameters()).fill_(NAN)
     with pytest.raises(ModelError, match="not finite"):
         mine.score(waves(3))
 
@@ -269,7 +269,7 @@ def test_a_history_that_stands_still_is_not_enough() -> None:
         ("model", "gan"),
         ("scorer", "luck"),
         ("network", "rnn"),
-        ("index", "hnsw"),
+        ("index", "tree"),
         ("k", 0),
         ("k", 1.5),
         ("k", True),
@@ -352,15 +352,17 @@ def test_the_bank_is_capped() -> None:
 def test_a_detector_knows_which_windows_it_was_made_for(detector: Detector) -> None:
     spec = spec_of()
     detector.expect(spec)
-    others = {
-        "sensors": dataclasses.replace(spec, sensors=spec.sensors[::-1]),
-        "length": dataclasses.replace(spec, length=9),
-        "period_ns": dataclasses.replace(spec, period_ns=5),
-        "hop_ns": dataclasses.replace(spec, hop=4),
+    others: dict[str, dict[str, Any]] = {
+        "sensors ['s0', 's1', 's2'], not ['s2', 's1', 's0']": {"sensors": spec.sensors[::-1]},
+        "length 8 slots, not 9 slots": {"length": 9},
+        "period_s 1.0, not 60.0": {"period_ns": 60 * 10**9},
+        "hop 8 slots, not 4 slots": {"hop": 4},
+        "length 8 slots, not 4 slots; windows.hop 8 slots, not 4 slots": {"length": 4, "hop": 4},
     }
-    for what, other in others.items():
-        with pytest.raises(ArtifactMismatch, match=f"made for {what}"):
-            detector.expect(other)
+    for what, changes in others.items():
+        with pytest.raises(ArtifactMismatch) as error:
+            detector.expect(dataclasses.replace(spec, **changes))
+        assert str(error.value) == f"the detector was made for windows.{what}"
 
 
 def test_global_random_states_and_threads_are_left_alone() -> None:

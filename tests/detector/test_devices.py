@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 from stream_ad.detector.models import MODELS
 from stream_ad.detector.networks import NETWORKS
 from stream_ad.detector.settings import torch_device
+from stream_ad.detector.views import Views
 from stream_ad.errors import ConfigError
 
 
@@ -39,6 +40,15 @@ def test_a_forward_and_backward_pass_stay_on_the_models_device(name: str, networ
         out.error.mean().backward()
     assert devices.seen == {"meta"}
     assert {part.device.type for part in out} == {"meta"}
+
+
+def test_the_views_stay_on_the_windows_device() -> None:
+    views = Views.fit(np.random.default_rng(0).normal(size=(20, 8, 3)).astype(np.float32))
+    viewer, x = views.on(torch.device("meta")), torch.zeros(4, 8, 3, device="meta")
+    with Devices() as devices:
+        amounts, parts = viewer(x)
+    assert devices.seen == {"meta"}
+    assert (amounts.shape, parts.shape) == ((4, 3), (4, 3, 3))
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "", "cpu:x"])

@@ -112,7 +112,7 @@ def test_reasons_are_the_same_bits_whether_or_not_all_trials_fit_one_block(
 
 
 def test_few_windows_cost_one_block_of_the_model(detector: Detector) -> None:
-    model, calls = detector._fitted()[1], []
+    model, calls = detector._fitted().model, []
     hook = model.register_forward_pre_hook(lambda _, x: calls.append(len(x[0])))
     try:
         detector.explain(waves(250)[-64:])

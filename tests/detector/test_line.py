@@ -99,7 +99,7 @@ def test_a_supported_budget_is_kept_within_a_factor_of_two(
         assert line.budget_supported
         achieved = incidents_per_day(stream(rng, 60 * PER_DAY, correlation), line.line, alarm)
         assert 1.0 < achieved < 4.0
-        assert line.expected_per_day(line.line) == pytest.approx(2.0, rel=1e-6)
+        assert line.expected_per_day(line.level) == pytest.approx(2.0, rel=1e-6)
 
 
 def test_a_budget_beyond_the_counted_time_is_met_on_average() -> None:
@@ -123,7 +123,7 @@ def test_the_line_is_never_rarer_than_the_floor_and_says_so() -> None:
     floor = 1 / (10 * normal.independent)
     assert not line.budget_supported
     assert line.p_line == pytest.approx(floor, rel=1e-9)
-    assert line.supported_budget == pytest.approx(line.expected_per_day(line.line))
+    assert line.supported_budget == pytest.approx(line.expected_per_day(line.level))
     assert 0.001 < line.supported_budget < 1
     # asked for what it supports, it stands at the same place and supports it
     again = AlarmLine.for_budget(
@@ -162,12 +162,13 @@ def test_line_by_rate_alarms_at_that_rate() -> None:
 
 def test_line_by_rate_from_few_windows_by_hand() -> None:
     line = AlarmLine.for_rate(calibration([1.0, 5.0, 2.0, 4.0, 3.0]), 0.34, 10)
-    assert (line.median, line.line) == (3.0, 4.0)
+    assert (line.median, line.level) == (3.0, 4.0)
+    assert line.line == pytest.approx(3 + 1.0 * (1 + 2 / 5))  # five independent windows
     assert line.p_line == pytest.approx(2 / 6)
     np.testing.assert_allclose(
         line.p_value([0.0, 4.0, 4.5, 5.0, 6.0]), np.array([6, 3, 2, 2, 1]) / 6
     )
-    np.testing.assert_array_equal(line.static_score([1.0, 3.0, 4.0, 13.0]), [-2.0, 0, 1, 10])
+    np.testing.assert_allclose(line.static_score([1.6, 3.0, 4.4, 17.0]), [-1.0, 0, 1, 10])
 
 
 @settings(max_examples=60)

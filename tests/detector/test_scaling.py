@@ -29,7 +29,8 @@ def test_spread_of_normal_noise_is_its_standard_deviation() -> None:
 
 def scaler_of(*levels: float) -> Scaler:
     """Return a scaler of one sensor with this centre and spread, whose history had no bounds."""
-    return Scaler(*(np.array([x], np.float32) for x in (*levels, -np.inf, np.inf)))
+    centre, spread, low, high = (np.array([x], np.float32) for x in (*levels, -np.inf, np.inf))
+    return Scaler(centre, spread, low, high)
 
 
 def test_what_is_expected_lies_within_what_was_seen() -> None:

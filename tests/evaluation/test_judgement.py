@@ -132,6 +132,14 @@ def test_an_incident_open_at_the_end_counts() -> None:
     assert record["events"]["false_alarms"] == 1
 
 
+def test_muted_time_is_none_in_which_false_alarms_could_come() -> None:
+    rows, scored = rows_of([0] * 6), windows_of([0.1] * 4)
+    alarm = IncidentSpan("m", 0, None, SECOND)
+    record = judge_run(rows, scored, [alarm], SPEC, -1, 0.5, muted_days=3 / 86_400)
+    assert record["events"]["scored_machine_days"] == pytest.approx(1 / 86_400)
+    assert record["events"]["false_alarms_per_machine_day"] == pytest.approx(86_400)
+
+
 def test_the_order_of_rows_and_windows_does_not_matter() -> None:
     rng = np.random.default_rng(0)
     parts = [rows_of(rng.integers(0, 2, 40).tolist(), name) for name in "ab"]

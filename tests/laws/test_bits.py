@@ -12,13 +12,19 @@ from numpy.typing import NDArray
 from stream_ad.detector import Detector
 from stream_ad.detector.blocks import BLOCK
 from stream_ad.detector.forward import forward
+from stream_ad.detector.models import MODELS
 from stream_ad.detector.networks import NETWORKS
-from tests.detector.streams import few_steps, waves
+from stream_ad.detector.scorers import SCORERS
+from stream_ad.windows.batches import Windows
+from tests.detector.streams import few_steps, spec_of, waves
 
 MOST = 300  # every batch size up to here
 ROWS = max(MOST, BLOCK + 44)
 EDGES = {*range(1, 8), BLOCK - 1, BLOCK, BLOCK + 1, MOST, ROWS}
 SHAPES = [(64, 8), (32, 38), (7, 3), (1, 5)]
+KINDS = [("ae", network) for network in NETWORKS] + [(m, "dense") for m in MODELS if m != "ae"]
+EVERY = [(*kind, scorer) for kind in KINDS for scorer in SCORERS if scorer != "error"]
+DAY = 86_400 * 10**9
 
 Judge = Callable[[NDArray[np.float32]], dict[str, NDArray[np.generic]]]
 
@@ -27,14 +33,16 @@ def numbers_of(detector: Detector) -> Judge:
     """Return everything that scoring and explaining say, one row per window."""
 
     def judge(x: NDArray[np.float32]) -> dict[str, NDArray[np.generic]]:
-        scaler, model, _ = detector._parts  # type: ignore[misc]
+        parts = detector._fitted()
         s, e = detector.score(x), detector.explain(x)
         told = {
             name: getattr(e, name)
             for name in type(e).__slots__
             if name not in ("channels", "neighbour_machine")
         }
-        z = forward(model, scaler, x).z
+        z = forward(parts.model, parts.scaler, x).z
+        if parts.views is not None:
+            told |= dict(zip(("views", "parts"), parts.views(parts.scaler.scale(x)), strict=True))
         return told | {"raw": s.raw, "error": s.error, "sensor_error": s.sensor_error, "z": z}
 
     return judge
@@ -72,25 +80,46 @@ def stream(length: int, sensors: int) -> NDArray[np.float32]:
     return x
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(("model", "network", "scorer"), EVERY)
 @pytest.mark.parametrize(("length", "sensors"), SHAPES)
 def test_any_batch_in_any_order_gives_the_same_bytes(
-    network: str, length: int, sensors: int, monkeypatch: pytest.MonkeyPatch
+    model: str,
+    network: str,
+    scorer: str,
+    length: int,
+    sensors: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     few_steps(monkeypatch)
     x = stream(length, sensors)
-    judge = numbers_of(Detector(network=network, epochs=1).fit(x))
+    judge = numbers_of(Detector(model, scorer, network=network, epochs=1).fit(x))
     check_bits(judge, x, some_sizes(seed=length))
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(("model", "network", "scorer"), EVERY)
 def test_every_batch_size_gives_the_same_bytes(
-    network: str, monkeypatch: pytest.MonkeyPatch
+    model: str, network: str, scorer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few_steps(monkeypatch)
     x = stream(8, 3)
-    detector = Detector(network=network, epochs=1).fit(x)
+    detector = Detector(model, scorer, network=network, epochs=1).fit(x)
     check_bits(lambda part: {"raw": detector.score(part).raw}, x, range(1, MOST + 1))
+
+
+def test_a_course_of_the_day_changes_no_bytes() -> None:
+    spec = spec_of(8, 3, period_s=600)
+    start = np.arange(ROWS) * spec.window_ns
+    noon = np.sin(2 * np.pi * (start[:, None] + np.arange(8) * spec.period_ns) / DAY)
+    x = (waves(ROWS) + 5 * noon[..., None]).astype(np.float32)
+    windows = Windows(np.full(ROWS, "m", object), start, x, np.arange(ROWS))
+    detector = Detector("linear", "joined").fit_windows(windows, spec)
+    assert detector._fitted().scaler.daily is not None
+    whole, told = detector.score(x, start).raw, detector.explain(x, start)
+    for rows in batches(some_sizes(seed=1)):
+        assert detector.score(x[rows], start[rows]).raw.tobytes() == whole[rows].tobytes()
+        part = detector.explain(x[rows], start[rows])
+        for name in ("share", "expected_window", "evidence"):
+            assert getattr(part, name).tobytes() == getattr(told, name)[rows].tobytes(), name
 
 
 def test_a_thousand_points_in_the_bank_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +127,7 @@ def test_a_thousand_points_in_the_bank_change_nothing(monkeypatch: pytest.Monkey
     few_steps(monkeypatch)
     x = waves(2000, 4, 2)
     detector = Detector(epochs=1).fit(x)
-    assert len(detector._parts[2].bank) > 1000  # type: ignore[index]
+    assert len(detector._fitted().scorer.bank) > 1000
     check_bits(numbers_of(detector), x[:ROWS], some_sizes(seed=0))
 
 

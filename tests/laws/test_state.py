@@ -17,11 +17,12 @@ from stream_ad.detector import Detector
 from stream_ad.machines import Machines
 from stream_ad.pipeline import Pipeline
 from stream_ad.state import MachineState
-from stream_ad.transport.base import Batch
+from stream_ad.transport.base import Batch, ScoreRow
 from stream_ad.versions import Version
 from stream_ad.windows import Readings, WindowSpec
 
 SENSORS, MACHINES, STEPS, LEARNED = 3, 4, 1_600, 900
+SCORE, STATIC = (ScoreRow.__slots__.index(name) for name in ("score", "static_score"))
 Bytes = dict[str, list[bytes]]
 
 
@@ -35,11 +36,12 @@ def config() -> Config:
                 ],
                 "period_s": 60,
                 "length": 12,
-                "hop": 5,
+                "hop": 2,
                 "disorder_s": 200,
                 "max_gap_s": 240,
             },
             "alarm": {"budget_per_machine_day": 20, "m": 1, "n": 2, "close_after": 2},
+            "drift": {"max_per_day": 3, "max_total": 0.1, "report": 0.02},
         }
     )
 
@@ -102,11 +104,15 @@ def test_the_stream_says_something(whole: dict[str, tuple[list[bytes], list[byte
     """Without scores, opened and closed incidents the law below would compare nothing."""
     assert len(whole) == MACHINES
     assert sum(len(scores) for scores, _ in whole.values()) > 300
+    rows = [orjson.loads(line) for scores, _ in whole.values() for line in scores]
+    assert len({round(row[STATIC] - row[SCORE], 6) for row in rows}) > 10  # lines move
     events = [orjson.loads(line) for _, lines in whole.values() for line in lines]
     assert {(e["kind"], e["event"]) for e in events} >= {
         ("process", "opened"),
         ("process", "closed"),
         ("data_quality", "opened"),
+        ("drift", "opened"),
+        ("drift", "closed"),
     }
 
 
@@ -172,6 +178,22 @@ def test_a_state_that_forgets_its_alarms_breaks_the_law(
         told(pipeline, readings.take(slice(at, at + 50)), said)
         for state in pipeline.states():
             state.alerts = type(state.alerts)()
+    assert by_kind(said) != whole
+
+
+def test_a_state_that_forgets_its_last_block_of_scores_breaks_the_law(
+    config: Config,
+    spec: WindowSpec,
+    version: Version,
+    readings: Readings,
+    whole: dict[str, tuple[list[bytes], list[bytes]]],
+) -> None:
+    pipeline = Pipeline(config, spec, [version])
+    said: Bytes = {}
+    for at in range(0, len(readings), 500):
+        told(pipeline, readings.take(slice(at, at + 500)), said)
+        for state in pipeline.states():
+            state.alerts.line.block.clear()
     assert by_kind(said) != whole
 
 

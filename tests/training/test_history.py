@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from stream_ad.config import Config, parse_config
 from stream_ad.errors import ConfigError, NotEnoughHistory
+from stream_ad.progress import Silence
 from stream_ad.training.fit import cut_of, train
 from stream_ad.training.history import Collector, collect_history, time_at
 from stream_ad.transport.base import Batch
@@ -136,7 +137,63 @@ def test_a_cut_is_read_as_the_input_writes_its_times() -> None:
 
 def test_too_few_windows_are_refused_with_both_numbers() -> None:
     history = collect_history(Cut(TWO, []), CONFIG, SPEC, rows=20)
-    from stream_ad.progress import Silence
-
     with pytest.raises(NotEnoughHistory, match=r"has 8 windows and training\.min_windows is 20"):
         train(history, CONFIG, SPEC, Silence())
+
+
+def muted_by(**keys: dict[str, object]) -> Config:
+    windows = {"sensors": ["a"], "period_s": 1, "length": 4, "hop": 2}
+    return parse_config(
+        {
+            "windows": windows | keys.get("windows", {}),
+            "alarm": keys.get("alarm", {}),
+            "detector": {"epochs": 1},
+        }
+    )
+
+
+STOP = {"machines": "b", "from": "1970-01-01T00:00:40Z", "to": "1970-01-01T00:01:00Z"}
+
+
+@given(sizes=st.lists(st.integers(1, 60), max_size=12))
+def test_muted_windows_are_no_history(sizes: list[int]) -> None:
+    """A window of 4 s overlaps [40, 60) if it starts in (36, 60); the first starts at -2."""
+    config = muted_by(alarm={"mute": [STOP]})
+    stream = readings(["a", "b"] * 100, [t for t in range(100) for _ in range(2)])
+    history = collect_history(Cut(stream, sizes), config, SPEC, rows=200)
+    starts = history.windows.start // NS
+    assert sorted(starts[history.windows.machine == "a"]) == [*range(-2, 96, 2)]
+    wanted = [*range(-2, 37, 2), *range(60, 96, 2)]
+    assert sorted(starts[history.windows.machine == "b"]) == wanted
+    assert history.muted == len([*range(38, 60, 2)])
+
+
+def test_neither_bank_nor_line_know_a_muted_window() -> None:
+    config = muted_by(windows={"active_when": {"sensor": "a", "above": 0}})
+    rng = np.random.default_rng(0)
+    load = np.where(np.arange(600) // 20 % 3 == 1, 0.0, rng.uniform(1, 2, 600))
+    stream = readings(["a"] * 600, [float(t) for t in range(600)])
+    stream = Readings(stream.machine, stream.time, load[:, None].astype(np.float32), stream.offset)
+    history = collect_history(Cut(stream, []), config, SPEC)
+    detector = train(history, config, SPEC, Silence())
+    scorer = detector._fitted().scorer
+    for start in (scorer.bank.start, detector.calibration_.start):
+        slots = start[:, None] // NS + np.arange(4)
+        assert len(slots) > 20
+        assert (load[slots] > 0).all()
+
+
+def test_a_history_that_is_all_muted_says_so() -> None:
+    config = muted_by(windows={"active_when": {"sensor": "a", "above": 1e6}})
+    with pytest.raises(
+        NotEnoughHistory, match=r"all 38 before the cut are muted by windows\.active"
+    ):
+        collect_history(Cut(TWO, []), config, SPEC, rows=80)
+
+
+def test_too_few_windows_beside_muted_ones_are_refused_with_their_number() -> None:
+    """In second t machine a shows 2 t, b one more: both are above 59 from second 30 on."""
+    config = muted_by(windows={"active_when": {"sensor": "a", "above": 59}})
+    history = collect_history(Cut(TWO, []), config, SPEC, rows=80)
+    with pytest.raises(NotEnoughHistory, match=r"has 6 windows \(32 muted ones left out\)"):
+        train(history, config, SPEC, Silence())

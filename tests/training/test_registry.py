@@ -54,6 +54,13 @@ def test_training_takes_the_whole_file_by_default(plant: Plant, tmp_path: Path) 
     assert scores(tmp_path) == {}
 
 
+def test_the_share_that_is_history_is_a_matter_of_replays(plant: Plant, tmp_path: Path) -> None:
+    config = write_config(tmp_path / "c.yaml", training={"history_share": 0.4})
+    assert (
+        text_of(STEPS - 1)[:-1] in good("train", plant.recording, "-c", config, "-o", tmp_path).out
+    )
+
+
 @pytest.fixture(scope="session")
 def two(plant: Plant, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a registry of two versions; the second one takes effect at step 240."""
@@ -222,8 +229,9 @@ def test_an_artifact_that_is_not_whole_is_refused(
         ({"sensors": ["a", "b"]}, "sensors"),
         ({"sensors": ["a", "c", "b"]}, "sensors"),
         ({"sensors": ["a", "b", "c", "d"]}, "sensors"),
-        ({"length": 16}, "length 8, not for 16"),
-        ({"period_s": 30}, "period_ns"),
+        ({"length": 16}, "windows.length 8 slots, not 16 slots"),
+        ({"period_s": 30}, "windows.period_s 60.0, not 30.0"),
+        ({"hop": 2}, "windows.hop 4 slots, not 2 slots"),
     ],
 )
 def test_a_detector_of_other_windows_is_refused(
@@ -231,7 +239,41 @@ def test_a_detector_of_other_windows_is_refused(
 ) -> None:
     file = write_csv(tmp_path / "a.csv", [[*r, "0"] for r in rows_of_plant()], [*"abcd"])
     config = with_registry(tmp_path, plant.registry, windows=windows)
-    assert words in refused("replay", file, "-c", config, "-o", tmp_path / "out")
+    for command in ("replay", "train"):
+        out = tmp_path / "out" if command == "replay" else plant.registry
+        said = refused(command, file, "-c", config, "-o", out)
+        assert words in said
+        assert f"{plant.registry / 'default' / '000001'}: " in said
+        assert "train into a new folder and name that one in registry.uri" in said
+    assert Registry(str(plant.registry)).numbers() == [1]
+
+
+def beside(plant: Plant, folder: Path, until: int) -> Path:
+    """Put a second version beside the first one, made for windows that come twice as often."""
+    config = write_config(folder / "hop.yaml", windows={"hop": HOP // 2})
+    arguments = ("train", plant.recording, "-c", config, "-o", folder / "other")
+    good(*arguments, "--train-until", 3 * until)
+    registry = shutil.copytree(plant.registry, folder / "registry")
+    shutil.copytree(folder / "other/default/000001", registry / "default/000002")
+    return registry
+
+
+def test_a_version_that_never_scores_may_be_of_other_windows(plant: Plant, tmp_path: Path) -> None:
+    """The second one learned no later past, so the first one is replaced for good."""
+    registry = beside(plant, tmp_path, LEARNED)
+    config = with_registry(tmp_path, registry, windows={"hop": HOP // 2})
+    good("replay", plant.recording, "-c", config, "-o", tmp_path / "out")
+    assert {row["model_version"] for row in rows_of(tmp_path / "out")} == {"2"}
+
+
+@pytest.mark.parametrize(("hop", "number"), [(HOP, "000002"), (HOP // 2, "000001")])
+def test_no_windows_fit_two_versions_of_different_ones(
+    plant: Plant, tmp_path: Path, hop: int, number: str
+) -> None:
+    registry = beside(plant, tmp_path, 240)
+    config = with_registry(tmp_path, registry, windows={"hop": hop})
+    said = refused("replay", plant.recording, "-c", config, "-o", tmp_path / "out")
+    assert f"{registry / 'default' / number}: the detector was made for windows.hop" in said
 
 
 def test_an_empty_registry_says_how_to_fill_it(plant: Plant, tmp_path: Path) -> None:

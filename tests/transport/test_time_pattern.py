@@ -26,8 +26,9 @@ def test_column_and_value_agree(
 ) -> None:
     texts = [moment.strftime(pattern) for moment in moments]
     if not alike:
-        other = st.sampled_from(["", " 1.2.2024", "2024-01-01T00:00:00", "31.02.2024 00:00:00"])
-        texts += data.draw(st.lists(other, max_size=2))
+        strange = ["", " 1.2.2024", "2024-01-01T00:00:00", "31.02.2024 00:00:00"]
+        other = st.sampled_from([*strange, "2024-01-01T00:00:00.5Z", "2024-01-01 00:00+02:00"])
+        texts = data.draw(st.permutations(texts + data.draw(st.lists(other, max_size=2))))
     reader = TimeReader(InputConfig(time_format=pattern, time_zone="America/New_York"))
     expected = [reader.one(text, Counter()) for text in texts]
     assert reader.column(pa.array(texts, pa.string()), Counter()).tolist() == expected

@@ -218,12 +218,31 @@ def test_dates_and_dictionaries_are_columns_too() -> None:
     assert column(pa.array(["1970-01-02"]).dictionary_encode()) == [86_400 * NS]
 
 
-def test_a_time_format_replaces_every_other_text() -> None:
+def test_a_time_format_replaces_every_other_text_but_rfc_3339_with_its_zone() -> None:
     settings = {"time_format": "%d.%m.%Y %H:%M:%S,%f", "time_zone": "Europe/Berlin"}
     expected = since_epoch(datetime(2024, 2, 1, 9, 0, 0, 250_000, tzinfo=UTC))
-    texts = ["01.02.2024 10:00:00,25", "2024-02-01T09:00:00Z", "30.02.2024 10:00:00,0"]
-    assert [one(text, **settings) for text in texts] == [expected, NAT, NAT]
-    assert column(pa.array(texts), **settings) == [expected, NAT, NAT]
+    times = {
+        "01.02.2024 10:00:00,25": expected,
+        "2024-02-01T09:00:00.25Z": expected,
+        "2024-02-01 11:00:00,25+02:00": expected,
+        "2024-02-01T10:00:00.25": NAT,
+        "2024-02-01": NAT,
+        "1706778000250": NAT,
+        "30.02.2024 10:00:00,0": NAT,
+        "2024-02-30T10:00:00Z": NAT,
+    }
+    assert {text: one(text, **settings) for text in times} == times
+    assert column(pa.array([*times]), **settings) == [*times.values()]
+    for text, time in times.items():
+        assert column(pa.array([text, text]), **settings) == [time, time]
+
+
+def test_a_time_format_reads_first_what_both_could_read() -> None:
+    """The letter at the end is text of this pattern: local time, not UTC."""
+    settings = {"time_format": "%Y-%m-%dT%H:%M:%SZ", "time_zone": "Europe/Berlin"}
+    expected = since_epoch(datetime(2024, 2, 1, 9, tzinfo=UTC))
+    assert one("2024-02-01T10:00:00Z", **settings) == expected
+    assert column(pa.array(["2024-02-01T10:00:00Z"]), **settings) == [expected]
 
 
 def test_a_time_format_with_a_zone_needs_no_setting() -> None:

@@ -3,9 +3,11 @@
 from stream_ad.config import DetectorConfig
 from stream_ad.detector.models.ae import Ae
 from stream_ad.detector.models.base import Output, WindowModel
+from stream_ad.detector.models.linear import Linear
 
 MODELS: dict[str, type[WindowModel]] = {
     "ae": Ae,
+    "linear": Linear,
 }
 
 __all__ = ["MODELS", "Output", "WindowModel", "make_model"]

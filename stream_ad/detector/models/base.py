@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,29 @@ class Output(NamedTuple):
     sensor_error: Tensor
 
 
+class Body(Protocol):
+    """The parts of a network; see `networks`."""
+
+    @property
+    def latent_dim(self) -> int:
+        """Return D."""
+        ...
+
+    @property
+    def body(self) -> Callable[[Tensor], Tensor]:
+        """Return what turns windows (B, T, C) into features (B, H)."""
+        ...
+
+    @property
+    def latent(self) -> Callable[[Tensor], Tensor]:
+        """Return what turns features (B, H) into latents (B, D)."""
+        ...
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Turn latents (B, D) into windows (B, T, C)."""
+        ...
+
+
 class WindowModel(nn.Module):
     """Base of the family: a network, a masked reconstruction error and a way to fit it.
 
@@ -33,7 +56,11 @@ class WindowModel(nn.Module):
     all cells of a sensor that is not known) is fed as 0 and does not count in any error.
 
     A subclass implements `fit`; it overrides `own_error` where its evidence is something
-    else than the reconstruction error.
+    else than the reconstruction error, and `build` where its network is always the same. The
+    size of the latents may be found by `fit`: the card keeps it, and the model is built again
+    with that size before its weights are loaded.
+
+    ``closed_form`` says that `fit` takes a moment: then the alarm line is taken out of fold.
 
     Parameters
     ----------
@@ -45,12 +72,19 @@ class WindowModel(nn.Module):
         D; None follows the network's rule.
     """
 
+    closed_form: ClassVar[bool] = False
+
     def __init__(
         self, length: int, sensors: int, *, network: str = "dense", latent_dim: int | None = None
     ) -> None:
         super().__init__()
         self.length, self.sensors = length, sensors
-        self.network = NETWORKS[network](length, sensors, latent_dim)
+        self.latent_dim = latent_dim  # as asked; the network knows what came of it
+        self.network: Body = self.build(network, latent_dim)
+
+    def build(self, network: str, latent_dim: int | None) -> Body:
+        """Return the network, with weights not yet learned."""
+        return NETWORKS[network](self.length, self.sensors, latent_dim)
 
     def fit(
         self,
