@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from stream_ad.alerting.drift import BLOCK, BLOCKS, DAY_NS
+from stream_ad.alerting.drift import BLOCK, BLOCKS, DAY_NS, REST
 from stream_ad.config import DriftConfig
 
 # the median of the blocks is a fault's once more than half of them are; one began before it
@@ -46,7 +46,7 @@ def swallowing_zone(drift: DriftConfig, hop_ns: int) -> dict[str, Any]:
         "slope_per_day": drift.max_per_day if moves else 0.0,
         "total": total,
         "delay_days": delay if moves else None,
-        "silent_up_to": total,
+        "silent_up_to": total + REST if moves else 0.0,
         "quiet_up_to": 1 + total,
         "quiet_days": delay + total / drift.max_per_day if moves else None,
     }
@@ -93,11 +93,11 @@ def swallowing_words(drift: DriftConfig, hop_ns: int) -> str:
     zone = swallowing_zone(drift, hop_ns)
     if not zone["moves"]:
         return "The alarm line does not move (drift.max_per_day, drift.max_total)."
-    slope, total = zone["slope_per_day"], zone["total"]
+    slope, total, silent = (zone[key] for key in ("slope_per_day", "total", "silent_up_to"))
     return (
         f"The alarm line follows a machine by at most {slope:g} a day and {total:g} in all, in "
         f"units of static_score: it can swallow a ramp of at most {slope:g} a day until that has "
         f"risen by {total:g}, and a constant fault of size s above 1 within (s - 1) / {slope:g} + "
-        f"{zone['delay_days']:.2g} days; one above {total:g} leaves an incident of kind drift "
+        f"{zone['delay_days']:.2g} days; one above {silent:g} leaves an incident of kind drift "
         f"open, one above {1 + total:g} stays above the line."
     )

@@ -27,7 +27,7 @@ from stream_ad.alerting import (
     swallowing_words,
     swallowing_zone,
 )
-from stream_ad.alerting.drift import BLOCK, BLOCKS, DAY_NS, FEWEST
+from stream_ad.alerting.drift import BLOCK, BLOCKS, DAY_NS, FEWEST, REST
 from stream_ad.config import AlarmConfig, DriftConfig
 from stream_ad.records import ChannelEvidence, SensorEvidence, incident_id
 from stream_ad.windows.spec import NS, rfc3339
@@ -89,7 +89,7 @@ class Oracle:
         if len(full) >= FEWEST and self.last is not None:
             centre = float(np.median(np.median(full, axis=1)[-BLOCKS:]))
             left = max(0.0, drift.max_total - self.used)
-            target = float(np.clip(centre, 0, left))
+            target = float(np.clip(centre - REST, 0, left))
             step = drift.max_per_day * min((end - self.last) / DAY_NS, 1.0)
             self.offset += float(np.clip(target - self.offset, -step, step))
             bound = max(left, min(drift.report, drift.max_total))
@@ -176,7 +176,7 @@ def test_a_shift_is_followed_at_the_pace_once_eight_blocks_are_known() -> None:
     # the last window of the eighth block is the first that moves; each moves by 2 / 100
     assert offset[: KNOWN + 1] == pytest.approx([0.0] * KNOWN + [0.02])
     assert offset[KNOWN + 10] == pytest.approx(0.22)
-    assert (offset[-1], line.offset, line.beyond) == (1.5, 1.5, False)
+    assert (offset[-1], line.offset, line.beyond) == (1.25, 1.25, False)  # 1.5 less the rest
     assert line.centre == 1.5
 
 
@@ -189,9 +189,9 @@ def test_a_machine_quieter_than_its_history_gets_no_stricter_line() -> None:
 def test_the_line_comes_back_with_the_machine() -> None:
     line, drift = LineState(), DriftConfig(max_per_day=2.0)
     walk(line, [1.0] * 400, steadily(400, DAY_NS // 10), drift)
-    assert line.offset == 1.0
+    assert line.offset == 0.75
     walk(line, [0.0] * 400, steadily(400, DAY_NS // 10, line.through or 0), drift)
-    assert (line.offset, line.highest) == (0.0, 1.0)
+    assert (line.offset, line.highest) == (0.0, 0.75)
 
 
 def test_time_without_windows_counts_as_a_day_at_most() -> None:
@@ -223,13 +223,13 @@ def test_huge_scores_are_beyond_and_no_overflow() -> None:
 def test_beyond_the_bound_is_said_from_reaching_it_until_the_centre_is_back() -> None:
     drift, line = DriftConfig(max_per_day=16.0, max_total=1.0), LineState()
     ends = steadily(1000, DAY_NS // 128)
-    scores = np.where(np.arange(1000) < 600, 1.2, 0.9)
+    scores = np.where(np.arange(1000) < 600, 1.45, 0.8)
     told = follow_lines([line] * 1000, scores, np.array(ends), np.zeros(1000, bool), 1, drift)
     # an eighth a window from the one that fills block 8: the eighth move reaches the bound of 1
     first = KNOWN - 1 + 7
     assert np.flatnonzero(told.crossed).tolist() == [first]
-    # windows 592 to 607 are one block, with a median of 1.05; with 8 blocks of 0.9 after it the
-    # median of all is 0.975
+    # windows 592 to 607 are one block, with a median of 1.125; with 8 blocks of 0.8 after it the
+    # median of all is 0.9625
     ended = int(np.flatnonzero(told.beyond)[-1])
     assert told.beyond[first : ended + 1].all()
     assert ended == 608 + 8 * BLOCK - 2
@@ -242,8 +242,8 @@ def test_a_new_version_begins_at_its_own_line_with_what_is_left() -> None:
     rows = np.full(400, 2.0), np.array(ends), np.zeros(400, bool)
     told = follow_lines([line] * 400, *rows, 2, drift)
     assert told.offset[: KNOWN + 1].tolist() == [0.0] * KNOWN + [1.0]
-    assert (line.offset, line.used, line.version) == (1.0, 2.0, 2)
-    assert told.beyond[KNOWN:].all()  # the centre is 2, and only 1 is left
+    assert (line.offset, line.used, line.version) == (1.25, 1.75, 2)
+    assert told.beyond[KNOWN:].all()  # the centre is 2, and only 1.25 is left
 
 
 def test_an_incident_of_drift_outlives_the_model_until_the_new_scores_are_known() -> None:
@@ -258,7 +258,7 @@ def test_an_incident_of_drift_outlives_the_model_until_the_new_scores_are_known(
 
 def test_with_nothing_left_to_move_the_noise_of_a_new_model_is_no_drift() -> None:
     drift, line = DriftConfig(max_per_day=50.0, max_total=3.0), LineState()
-    walk(line, [3.0] * 400, steadily(400, DAY_NS // 50), drift)
+    walk(line, [3.25] * 400, steadily(400, DAY_NS // 50), drift)
     for version, level, expected in ((2, 0.2, False), (3, 0.6, True)):
         ends = steadily(400, DAY_NS // 50, line.through or 0)
         rows = np.full(400, level), np.array(ends), np.zeros(400, bool)
@@ -269,11 +269,11 @@ def test_with_nothing_left_to_move_the_noise_of_a_new_model_is_no_drift() -> Non
 
 def test_every_further_move_by_what_is_to_be_reported_is_reported_in_both_directions() -> None:
     drift, line = DriftConfig(max_per_day=1.0, report=0.5), LineState()
-    scores = np.repeat([1.25, 0.0], 600)
+    scores = np.repeat([1.5, 0.0], 600)
     ends = np.array(steadily(1200, DAY_NS // 128))  # a hop that makes steps without rounding
     rows = scores, ends, np.zeros(1200, bool)
     told = follow_lines([line] * 1200, *rows, 1, drift)
-    # up to 1.25: at 0.5 and 1.0; down to 0: at 0.5 and 0.0
+    # up to 1.25, 1.5 less the rest: at 0.5 and 1.0; down to 0: at 0.5 and 0.0
     assert len(told.reported) == 4
     after = [told.offset[i + 1] for i in told.reported]
     assert after == [0.5, 1.0, 0.5, 0.0]
@@ -364,7 +364,7 @@ def test_the_zone_says_what_the_settings_mean() -> None:
         "slope_per_day": 1.5,
         "total": 6.0,
         "delay_days": 160 * 15 / 1440,  # ten blocks of 16
-        "silent_up_to": 6.0,
+        "silent_up_to": 6.25,
         "quiet_up_to": 7.0,
         "quiet_days": pytest.approx(160 * 15 / 1440 + 4),
     }

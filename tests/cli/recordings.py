@@ -62,7 +62,7 @@ def write_config(path: Path, **sections: dict[str, Any]) -> Path:
             "length": LENGTH,
             "hop": HOP,
         },
-        "detector": {"epochs": 2, "bank_windows": 100},
+        "detector": {"model": "ae", "scorer": "ares", "epochs": 2, "bank_windows": 100},
         "alarm": {"budget_per_machine_day": 50},
     }
     for name, keys in sections.items():

@@ -77,7 +77,7 @@ def test_the_order_of_the_windows_given_does_not_matter(
     windows = windows_of(waves(240), spec)
     shuffled = windows.take(np.random.default_rng(0).permutation(240))
     few_steps(monkeypatch, 200)
-    again = Detector(epochs=1).fit_windows(shuffled, spec)
+    again = Detector("ae", "ares", epochs=1).fit_windows(shuffled, spec)
     x = waves(20, seed=1)
     assert again.score(x).raw.tobytes() == detector.score(x).raw.tobytes()
     assert again.card == detector.card
@@ -152,7 +152,7 @@ def test_every_label_reaches_the_model_beside_its_window(monkeypatch: pytest.Mon
     x[30] = NAN  # a labelled row that cannot be used
     y = np.zeros(100, int)
     y[[5, 30, 60, 90]], y[[7, 40, 95]] = -1, 1
-    d = Detector(epochs=1).fit(x, y)
+    d = Detector("ae", "ares", epochs=1).fit(x, y)
     given, labels = Recording.given
     assert labels is not None
     rows = d._fitted().scaler.unscale(given.numpy())[:, 0, 0].round().astype(int)
@@ -161,7 +161,7 @@ def test_every_label_reaches_the_model_beside_its_window(monkeypatch: pytest.Mon
     assert {5, 60, 90} == set(rows[labels.numpy() < 0])  # of the whole history
     assert {7, 40} == set(rows[labels.numpy() > 0])  # row 95 is held out
     assert labels.dtype == torch.int64
-    Detector(epochs=1).fit(x)
+    Detector("ae", "ares", epochs=1).fit(x)
     assert Recording.given[1] is None
 
 
@@ -191,7 +191,7 @@ def test_a_sensor_that_appears_late_is_survived(appears: int) -> None:
     x = waves(200)
     x[:appears, :, 2] = NAN
     spec = spec_of()
-    d = Detector(epochs=1).fit_windows(windows_of(x, spec), spec)
+    d = Detector("ae", "ares", epochs=1).fit_windows(windows_of(x, spec), spec)
     assert d.known[2] == (appears == 80)
     assert np.isfinite(d.score(waves(5)).raw).all()
 
@@ -200,9 +200,11 @@ def test_windows_with_too_much_missing_are_not_learned_from() -> None:
     x = waves(200)
     x[::4, :7] = NAN
     spec = spec_of()
-    d = Detector(epochs=1).fit_windows(windows_of(x, spec), spec, max_missing=0.5)
+    d = Detector("ae", "ares", epochs=1).fit_windows(windows_of(x, spec), spec, max_missing=0.5)
     assert d.report_["left_out"] >= 50
-    everything = Detector(epochs=1).fit_windows(windows_of(x, spec), spec, max_missing=1)
+    everything = Detector("ae", "ares", epochs=1).fit_windows(
+        windows_of(x, spec), spec, max_missing=1
+    )
     assert everything.report_["left_out"] == 2
 
 
@@ -250,7 +252,7 @@ def test_before_fit_there_are_no_scores(tmp_path: object) -> None:
 @pytest.mark.parametrize("n", [0, 1, 7, 10])
 def test_too_few_windows_say_how_many_are_needed(n: int) -> None:
     with pytest.raises(NotEnoughHistory, match=rf"{n} windows leave .* needed"):
-        Detector().fit(waves(n).reshape(n, 8, 3))
+        Detector("ae", "ares").fit(waves(n).reshape(n, 8, 3))
 
 
 def test_twenty_windows_are_enough() -> None:
@@ -337,7 +339,7 @@ def test_labels_are_checked(y: list[int]) -> None:
 def test_progress_rises_to_one() -> None:
     seen: list[float] = []
     spec = spec_of()
-    Detector(epochs=3).fit_windows(windows_of(waves(60), spec), spec, progress=seen.append)
+    Detector("ae", epochs=3).fit_windows(windows_of(waves(60), spec), spec, progress=seen.append)
     assert seen == sorted(seen)
     assert seen[-1] == 1
     assert len(seen) > 3

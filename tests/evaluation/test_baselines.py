@@ -288,7 +288,9 @@ def test_history_and_line_are_taken_as_the_detector_takes_them() -> None:
     windows.values[:150, :, 2] = np.nan
     windows.values[20] = np.nan
     mixed = windows.take(rng.permutation(len(windows)))
-    detector = Detector(epochs=1).fit_windows(mixed, spec_of()).set_budget(config.alarm)
+    detector = (
+        Detector("ae", "ares", epochs=1).fit_windows(mixed, spec_of()).set_budget(config.alarm)
+    )
     baseline = fit_baseline("knn", mixed, spec_of(), config)
     assert baseline.known.tolist() == detector.known.tolist() == [True, True, False]
     ours, theirs = baseline.line_, detector.line_

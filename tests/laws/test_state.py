@@ -69,7 +69,7 @@ def readings() -> Readings:
 def version(config: Config, spec: WindowSpec, readings: Readings) -> Version:
     past = readings.take(slice(0, LEARNED * MACHINES))
     windows = Machines(spec, "reading").close(past)
-    detector = Detector(epochs=3, bank_windows=200).fit_windows(windows, spec)
+    detector = Detector("ae", "ares", epochs=3, bank_windows=200).fit_windows(windows, spec)
     detector.set_budget(config.alarm)
     return Version(detector, 1, int(readings.time[LEARNED * MACHINES]))
 
