@@ -67,9 +67,11 @@ def test_the_detector_has_the_names_and_defaults_of_the_contract() -> None:
         assert list(inspect.signature(getattr(stream_ad.Detector, method)).parameters) == [
             "self",
             "X",
+            "start",
         ]
-    start = inspect.signature(stream_ad.Detector.explain).parameters["start"]
-    assert start.default is None  # needed only by a detector that learned the course of the day
+    for method in ("decision_function", "predict", "explain"):
+        start = inspect.signature(getattr(stream_ad.Detector, method)).parameters["start"]
+        assert start.default is None  # only for a detector that learned the course of the day
     assert "path" in inspect.signature(stream_ad.Detector.save).parameters
     assert inspect.ismethod(stream_ad.Detector.load)
 

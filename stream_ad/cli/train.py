@@ -22,7 +22,7 @@ def train(
     ] = None,
     compare: Annotated[
         bool,
-        typer.Option("--compare", help="Try every model and scorer on held-out faults; best wins."),
+        typer.Option("--compare", help="Try linear and ae, each with scorers, on held-out faults."),
     ] = False,
 ) -> None:
     """Fit a detector on recorded history and add it to a registry."""

@@ -128,7 +128,7 @@ class DetectorConfig(Section):
     network: Literal["dense", "tcn"] = "dense"
     """Body of the model: fully connected, or temporal convolutions."""
     k: Count = 10
-    """Neighbours that `ares` compares with; about 100 where the history is not clean."""
+    """Neighbours that `ares` and `joined` look at; about 100 where the history is not clean."""
     alpha: Annotated[Finite, Field(ge=0, le=1e9)] = 0.5
     """Weight of the density in `ares`."""
     latent_dim: Count | None = None
@@ -142,7 +142,8 @@ class DetectorConfig(Section):
     epochs: Count = 100
     """Most passes over the history."""
     calibration_share: Annotated[float, Field(ge=0.05, le=0.8)] = 0.3
-    """Latest share of the history, held out to set the alarm line."""
+    """Latest share of the history, held out to set the alarm line of `ae`; that of `linear` is
+    taken out of fold from all of it."""
     device: str = "auto"
     """`auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1`."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0

@@ -230,6 +230,8 @@ def _check_shapes(saved: Saved) -> None:
         "calibration.machine": (calibration.machine.shape, held_out),
         "calibration.start": (calibration.start.shape, held_out),
     }
+    if saved.views is not None:
+        expected |= saved.views.expected(saved.model.length, sensors[0])
     if saved.scaler.daily is not None:
         expected["daily.course"] = (saved.scaler.daily.course.shape, (BINS, *sensors))
     for name, (given, wanted) in expected.items():

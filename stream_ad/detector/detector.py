@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stream_ad.config import AlarmConfig, SensorConfig
-from stream_ad.detector.artifact import read_artifact, write_artifact
+from stream_ad.detector.artifact import ADVICE, read_artifact, write_artifact
 from stream_ad.detector.calibration import Calibration
 from stream_ad.detector.card import describe, restore, stored
 from stream_ad.detector.explanation import (
@@ -31,7 +31,7 @@ from stream_ad.detector.prepare import in_order
 from stream_ad.detector.scaling import Scaler
 from stream_ad.detector.scores import Scores
 from stream_ad.detector.settings import check_settings, torch_device
-from stream_ad.errors import ArtifactMismatch, InputError, ModelError, NotFitted
+from stream_ad.errors import ArtifactCorrupt, ArtifactMismatch, InputError, ModelError, NotFitted
 from stream_ad.windows.batches import Windows
 from stream_ad.windows.spec import NS, WindowSpec
 
@@ -53,8 +53,8 @@ class Detector:
     network : str
         ``dense`` or ``tcn`` (temporal convolutions, for long windows).
     k : int
-        Neighbours of the scorer, at least 1; more than the bank holds are cut. About 100
-        where the history is not clean.
+        Neighbours of ``ares`` and ``joined``, at least 1; more than the bank holds are cut.
+        About 100 where the history is not clean.
     alpha : float
         Weight of the density in ``ares``, at least 0.
     latent_dim : int, optional
@@ -67,7 +67,8 @@ class Detector:
     epochs : int
         At most so many passes over the history; small histories take more.
     calibration_share : float
-        Share of the windows, the latest ones, held out for the alarm line.
+        Share of the windows, the latest ones, held out for the alarm line of ``ae``;
+        ``linear`` is calibrated out of fold, on all of them.
     false_alarm_rate : float
         Share of normal windows above the line, 0 to 1, exclusive; `set_budget` replaces it.
     max_extrapolation : float
@@ -255,13 +256,15 @@ class Detector:
         _refuse_unless_finite(raw, windows, parts.scaler)
         return Scores(raw, passed.error, passed.sensor_error)
 
-    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
+    def decision_function(
+        self, X: ArrayLike, start: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float64]:
         """Return raw scores (n,); higher = more anomalous. See `score`."""
-        return self.score(X).raw
+        return self.score(X, start).raw
 
-    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
+    def predict(self, X: ArrayLike, start: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
         """Return 1 for windows above the alarm line, else 0; int64 (n,). See `score`."""
-        return (self.score(X).raw > self.line_.line).astype(np.int64)
+        return (self.score(X, start).raw > self.line_.line).astype(np.int64)
 
     def explain(self, X: ArrayLike, start: NDArray[np.int64] | None = None) -> Explanation:
         """Say which sensors stand out, what was expected, and what is most alike.
@@ -350,7 +353,12 @@ class Detector:
         config = saved.config.model_copy(update={"index": card.get("index", "exact")})
         model = saved.model.to(target)
         parts = Parts.assemble(config, saved.scaler, model, saved.bank, saved.views, target)
-        parts.scorer.recall(saved.scorer)
+        try:
+            parts.scorer.recall(saved.scorer)
+        except (LookupError, ValueError) as cause:
+            raise ArtifactCorrupt(
+                f"{path}: what joins the evidence is missing or damaged: {cause}: {ADVICE}"
+            ) from cause
         self._take(parts)
         return self
 

@@ -79,7 +79,9 @@ class Joined(Scorer):
 
     def recall(self, arrays: Mapping[str, Floats]) -> None:
         """Take back what `arrays` gave."""
-        lines = (arrays[name] for name in self.channels)
+        lines = [arrays[name] for name in self.channels]
+        if any(line.ndim != 1 or len(line) < 3 for line in lines):
+            raise ValueError("a line of evidence without its units")
         self._units = tuple(
             TailUnits(line[2:].copy(), float(line[0]), float(line[1])) for line in lines
         )

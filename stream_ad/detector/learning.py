@@ -21,7 +21,7 @@ from stream_ad.detector.parts import Parts
 from stream_ad.detector.prepare import Prepared, prepare
 from stream_ad.detector.scaling import Scaler
 from stream_ad.detector.scorers import SCORERS
-from stream_ad.detector.split import LEAST_TRAINING
+from stream_ad.detector.split import LEAST_CALIBRATION, LEAST_TRAINING
 from stream_ad.detector.views import Views
 from stream_ad.errors import ModelError, NotEnoughHistory
 from stream_ad.windows.batches import Windows
@@ -117,7 +117,8 @@ def learn(
     learner = _Learner(config, device, prepared, y is not None, negatives)
     parts, fit = learner.fit(training, prepared.label, progress)
     if by_folds:
-        held_out, evidence = training, learner.out_of_fold(window_ns)
+        rows, evidence = learner.out_of_fold(window_ns)
+        held_out = training.take(rows)
     else:
         evidence = parts.evidence(held_out.values, held_out.start)
     if not np.isfinite(evidence).all():
@@ -155,8 +156,11 @@ class _Learner:
     ) -> tuple[Parts, dict[str, Any]]:
         """Return parts fitted to training windows, and what the fit reports."""
         config, scaler = self.config, self.prepared.scaler
+        if scaler.daily is not None and len(training) < len(self.prepared.training):
+            plain = replace(scaler, daily=None).scale(training.values)
+            scaler = replace(scaler, daily=scaler.daily.again(plain, training.start))
         model = _drawn(config, *training.values.shape[1:]).to(self.device)
-        prepared = replace(self.prepared, training=training, label=label)
+        prepared = replace(self.prepared, scaler=scaler, training=training, label=label)
         report = _fit(
             model,
             config,
@@ -174,20 +178,33 @@ class _Learner:
             views = Views.fit(scaler.scale(training.values, training.start))
         return Parts.assemble(config, scaler, model, bank, views, self.device), report
 
-    def out_of_fold(self, window_ns: int) -> NDArray[np.float64]:
-        """Return the evidence of each training window by parts that never saw it, (n, E)."""
+    def out_of_fold(self, window_ns: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return which training windows (n,) were judged by parts that never saw them, and how.
+
+        Centre and spread of the sensors are those of the whole history. A fold is left out
+        if all else stands still: nothing can be learned from that.
+        """
         training, label = self.prepared.training, self.prepared.label
-        gathered = []
+        learner = replace(self, config=self.config.model_copy(update={"index": "exact"}))
+        rows, gathered, still = [], [], None
         for learn_rows, judge_rows in folds(training.start, window_ns):
             if len(learn_rows) < LEAST_TRAINING:
                 raise NotEnoughHistory(
                     f"{len(training)} usable windows leave {len(learn_rows)} to learn from while a "
-                    f"fifth of them is judged; at least {LEAST_TRAINING} needed: give more history"
+                    "fifth of them is judged and what lies within two windows of it is left out; "
+                    f"at least {LEAST_TRAINING} needed: give more history"
                 )
-            parts, _ = self.fit(training.take(learn_rows), label[learn_rows])
+            try:
+                parts, _ = learner.fit(training.take(learn_rows), label[learn_rows])
+            except NotEnoughHistory as error:
+                still = error
+                continue
             judged = training.take(judge_rows)
+            rows.append(judge_rows)
             gathered.append(parts.evidence(judged.values, judged.start))
-        return np.concatenate(gathered)
+        if still is not None and sum(map(len, rows)) < LEAST_CALIBRATION:
+            raise still
+        return np.concatenate(rows), np.concatenate(gathered)
 
 
 def _drawn(config: DetectorConfig, length: int, sensors: int) -> WindowModel:

@@ -22,6 +22,7 @@ QUIET = 0.1  # added to a standard deviation before its logarithm: finite when a
 LANES = 16  # numbers that processors take at once; see `Plane`
 
 Floats = NDArray[np.float64]
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,8 @@ class Views:
     level_centre, level_spread : float64 array (C,)
     level_white : float64 array (C, C)
         ``white @ white.T`` is the inverse covariance.
-    ahead_centre : float64 array (4 C,)
-    ahead_matrix : float64 array (4 C, C)
+    ahead_centre : float64 array (4 C,), or (0,) for windows too short
+    ahead_matrix : float64 array (4 C, C), or (0, C)
     ahead_middle, ahead_spread : float64 array (C,)
         Mean of what is foretold; standard deviation of the residual.
     lively_centre, lively_spread : float64 array (C,)
@@ -107,6 +108,16 @@ class Views:
         """Return the names of the arrays."""
         return tuple(field.name for field in fields(cls))
 
+    def expected(self, length: int, sensors: int) -> dict[str, tuple[Shape, Shape]]:
+        """Return the shape of each array and the one wanted for windows (length, sensors)."""
+        course = 4 * sensors if length >= SHORTEST else 0
+        wanted = {"ahead_centre": (course,), "ahead_matrix": (course, sensors)}
+        wanted |= dict.fromkeys(("level_white", "lively_white"), (sensors, sensors))
+        return {
+            f"views.{name}": (getattr(self, name).shape, wanted.get(name, (sensors,)))
+            for name in self.names()
+        }
+
     @classmethod
     def fit(cls, x: NDArray[np.float32]) -> Self:
         """Learn from scaled windows (n, T, C), n >= 2; NaN = missing."""
@@ -117,7 +128,8 @@ class Views:
         centre, middle = before.mean(axis=0), ending.mean(axis=0)
         apart = before - centre
         square = apart.T @ apart / len(x)
-        square += np.eye(len(square)) * RIDGE * max(float(np.trace(square)) / len(square), FLOOR)
+        mean_variance = float(np.trace(square)) / max(len(square), 1)
+        square += np.eye(len(square)) * RIDGE * max(mean_variance, FLOOR)
         matrix = np.linalg.solve(square, apart.T @ (ending - middle) / len(x))
         residual = ending - middle - apart @ matrix
         return cls(
@@ -212,7 +224,8 @@ def _summaries(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     course = [before[:, -1], before[:, -2:][:, 0], quarter.mean(1), half.mean(1)]
     spread = ((x - mean.unsqueeze(1)).square().sum(1) / count).sqrt()
     lively = (spread + QUIET).log().masked_fill(count < 2, torch.nan)
-    return x[:, slots // 2 :].mean(1), x[:, -end:].mean(1), torch.cat(course, 1), lively
+    told = torch.cat(course, 1) if slots >= SHORTEST else x.new_zeros(len(x), 0)
+    return x[:, slots // 2 :].mean(1), x[:, -end:].mean(1), told, lively
 
 
 def _known(apart: Tensor, x: Tensor) -> Tensor:

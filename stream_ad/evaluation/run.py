@@ -271,6 +271,7 @@ def _timelines(run: Run, rows: LabelledRows | None, pipeline: Pipeline) -> list[
 def _notes(evaluation: Evaluation, line: Mapping[str, Any]) -> list[str]:
     config, spec = evaluation.pipeline.config, evaluation.pipeline.spec
     d = config.detector
+    network = "" if d.model == "linear" else f" on the {d.network} network"
     deaf = sensors_without_history(evaluation.pipeline.versions[-1].detector, spec)
     unwatched = f"Without a value in the history, so not watched: {', '.join(deaf)}."
     return [
@@ -278,7 +279,7 @@ def _notes(evaluation: Evaluation, line: Mapping[str, Any]) -> list[str]:
         f"History ends at {rfc3339(evaluation.since)}; only windows that end later are scored.",
         f"Windows of {spec.length} slots of {spec.period_ns / NS:g} s, a new one every "
         f"{spec.hop} slots; {len(spec.sensors)} sensors.",
-        f"Model {d.model} on the {d.network} network, scorer {d.scorer}, seed {d.seed}.",
+        f"Model {d.model}{network}, scorer {d.scorer}, seed {d.seed}.",
         f"An incident opens at {config.alarm.m} alarms among the last {config.alarm.n} windows "
         f"and closes after {config.alarm.close_after} windows without one.",
         swallowing_words(config.drift, spec.hop_ns),

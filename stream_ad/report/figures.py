@@ -26,11 +26,11 @@ GROUPS: Final = {
 }
 METRICS: Final = {
     "asked_per_machine_day": Metric("Asked"),
-    "expected_per_machine_day": Metric("Expected from held-out history"),
+    "expected_per_machine_day": Metric("Expected from the history"),
     "achieved_per_machine_day": Metric("Achieved"),
     "supported_per_machine_day": Metric("Tightest that the history supports", "lower"),
-    "needed_days": Metric("Machine-days held out, needed"),
-    "calibration_machine_days": Metric("Machine-days held out"),
+    "needed_days": Metric("Machine-days to set the line, needed"),
+    "calibration_machine_days": Metric("Machine-days that set the line"),
     "auc_roc": Metric("AUC-ROC", "higher"),
     "auc_pr": Metric("AUC-PR", "higher"),
     "vus_pr": Metric("VUS-PR", "higher"),

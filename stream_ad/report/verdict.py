@@ -118,7 +118,7 @@ def _unsupported(budget: Mapping[str, Any]) -> list[str]:
         of = f" instead of {number(held_out, 2)}" if held_out is not None else ""
         said.append(
             f"It would take about {number(needed, 2)}{of} machine-days of normal operation "
-            "held out to set the line."
+            "to set the line."
         )
     return said
 

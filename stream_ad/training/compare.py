@@ -94,7 +94,7 @@ def compare(
     for number, (model, scorer) in enumerate(members, 1):
         progress.note(f"member {number} of {len(members)}: {model} + {scorer}")
         detectors.append(train(learned, with_member(config, model, scorer), spec, progress))
-    usable = _usable(detectors[0], held_out, config.windows.max_missing)
+    usable = _usable(detectors, held_out, config.windows.max_missing)
     progress.stage(f"judging {len(members)} members", 1 + len(FAULTS))
     normal = [detector.score(usable.values, usable.start).raw for detector in detectors]
     progress.at(1)
@@ -133,10 +133,12 @@ def apart(history: History, spec: WindowSpec) -> tuple[History, Windows]:
     return History(learned, until), windows.take(windows.start >= cut)
 
 
-def _usable(detector: Detector, windows: Windows, max_missing: float) -> Windows:
-    """Return the windows that a replay would score."""
-    missing = missing_share(windows.values, detector.known)
-    usable = windows.take((missing <= max_missing) & (missing < 1))
+def _usable(detectors: Sequence[Detector], windows: Windows, max_missing: float) -> Windows:
+    """Return the windows that a replay would score with any of the detectors."""
+    usable = windows
+    for detector in detectors:  # not all learn from the same windows, nor know the same sensors
+        missing = missing_share(usable.values, detector.known)
+        usable = usable.take((missing <= max_missing) & (missing < 1))
     if len(usable) < LEAST:
         raise NotEnoughHistory(
             f"of the {len(windows)} windows that --compare holds apart {len(usable)} are usable "

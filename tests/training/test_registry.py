@@ -197,7 +197,7 @@ UNFIT = "card and files do not fit each other"
         (swap(WEIGHTS), WEIGHTS),
         (swap(ARRAYS), ARRAYS),
         (garbage, "not a safetensors file"),
-        (card(format=2), "format 2"),
+        (card(format=99), "format 99"),
         (card(format=None), "format None"),
         (card(files={}), "SHA-256"),
         (card(files=[]), CARD),
