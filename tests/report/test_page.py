@@ -98,7 +98,7 @@ def test_the_budget_is_asked_against_achieved(tmp_path: Path) -> None:
     text = Page(written(tmp_path)).text
     assert "Asked: at most 1 false alarm per machine and day. Achieved: 0.5, within" in text
     assert "The tightest it supports is 3 per machine and day." in text
-    assert "It would take about 12 instead of 4 machine-days of normal operation held out" in text
+    assert "It would take about 12 instead of 4 machine-days of normal operation to set" in text
     budget = {"asked_per_machine_day": 1, "achieved_per_machine_day": 2, "supported": True}
     other = Page(written(tmp_path, metrics={"budget": budget})).text
     assert "Achieved: 2, over the budget." in other
