@@ -109,7 +109,7 @@ def write_factory(options: DemoOptions) -> tuple[Path, Path]:
         },
         # these windows are smooth: their errors are small beside the density term of ARES,
         # which would drown them
-        "detector": {"scorer": "error", "seed": options.seed},
+        "detector": {"model": "ae", "scorer": "error", "seed": options.seed},
         "training": {"history_share": HISTORY_DAYS / DAYS},
     }
     config = options.out / "demo.yaml"
