@@ -102,7 +102,7 @@ class ErrorScorer(Scorer):
         self,
         z: NDArray[np.float32],  # noqa: ARG002 - the error says it all
         error: Floats,
-        views: Floats | None = None,  # noqa: ARG002
+        views: Floats | None = None,  # noqa: ARG002 - nor are they needed
     ) -> Floats:
         """Return the errors as the only channel."""
         return np.asarray(error, np.float64)[:, None]

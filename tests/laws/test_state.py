@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import astuple
 
 import numpy as np
@@ -164,36 +164,34 @@ def test_handing_machines_over_at_random_points_changes_no_byte(
     assert by_kind(said) == whole
 
 
-def test_a_state_that_forgets_its_alarms_breaks_the_law(
+def forgets_its_alarms(state: MachineState) -> None:
+    state.alerts = type(state.alerts)()
+
+
+def forgets_its_last_block_of_scores(state: MachineState) -> None:
+    state.alerts.line.block.clear()
+
+
+@pytest.mark.parametrize(
+    ("forget", "records"),
+    [(forgets_its_alarms, 50), (forgets_its_last_block_of_scores, 500)],
+)
+def test_a_state_that_forgets_a_part_breaks_the_law(
     config: Config,
     spec: WindowSpec,
     version: Version,
     readings: Readings,
     whole: dict[str, tuple[list[bytes], list[bytes]]],
+    forget: Callable[[MachineState], None],
+    records: int,
 ) -> None:
     """The law has teeth: a handover that loses part of the state is seen."""
     pipeline = Pipeline(config, spec, [version])
     said: Bytes = {}
-    for at in range(0, len(readings), 50):
-        told(pipeline, readings.take(slice(at, at + 50)), said)
+    for at in range(0, len(readings), records):
+        told(pipeline, readings.take(slice(at, at + records)), said)
         for state in pipeline.states():
-            state.alerts = type(state.alerts)()
-    assert by_kind(said) != whole
-
-
-def test_a_state_that_forgets_its_last_block_of_scores_breaks_the_law(
-    config: Config,
-    spec: WindowSpec,
-    version: Version,
-    readings: Readings,
-    whole: dict[str, tuple[list[bytes], list[bytes]]],
-) -> None:
-    pipeline = Pipeline(config, spec, [version])
-    said: Bytes = {}
-    for at in range(0, len(readings), 500):
-        told(pipeline, readings.take(slice(at, at + 500)), said)
-        for state in pipeline.states():
-            state.alerts.line.block.clear()
+            forget(state)
     assert by_kind(said) != whole
 
 
