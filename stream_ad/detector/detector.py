@@ -47,7 +47,8 @@ class Detector:
     Parameters
     ----------
     model : str
-        A key of ``MODELS``: ``linear`` or ``ae``.
+        A key of ``MODELS``: ``linear``, ``ae``, ``lis_ae``, ``linsep_lis_ae``, ``ncae``,
+        ``deep_svdd``, ``deep_sad`` or ``anorand``.
     scorer : str
         A key of ``SCORERS``: ``joined``, ``ares`` or ``error``.
     network : str
@@ -161,7 +162,8 @@ class Detector:
             In time order; NaN = missing.
         y : int array (n,), optional
             0 unlabelled, +1 labelled normal, -1 labelled anomaly. Labelled anomalies stay
-            out of training, bank and alarm line unless the model learns from them.
+            out of bank and alarm line, and out of training unless the model learns from
+            them; ``report_`` says how many there were and how many were learned from.
         negatives : float array (p, d) or (p, T, C), optional
             Out-of-distribution examples, for models that use them.
 
@@ -349,8 +351,9 @@ class Detector:
         self.sensors, self.spec = saved.sensors, saved.spec
         self.calibration_, self.line_ = saved.calibration, saved.line
         self.report_, self.card = saved.report, card
-        # the index that the line was made with: another would give other scores
-        config = saved.config.model_copy(update={"index": card.get("index", "exact")})
+        # what the line was made with: another index or k would give other scores
+        used = {"index": card.get("index", "exact"), "k": saved.report.get("k", saved.config.k)}
+        config = saved.config.model_copy(update=used)
         model = saved.model.to(target)
         parts = Parts.assemble(config, saved.scaler, model, saved.bank, saved.views, target)
         try:

@@ -29,6 +29,7 @@ from stream_ad.windows.spec import rfc3339
 
 Progress = Callable[[float], None]
 FIT_SHARE = 0.9  # of the whole work, for the progress shown
+CONTAMINATED_K = 100  # neighbours where the history is not clean; more than anomalies of a kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,10 @@ def learn(
         "calibration": len(held_out),
         "out_of_fold": by_folds,
         "left_out": len(windows) - used,
+        "labelled_anomalies": len(prepared.anomalies),
+        "learned_anomalies": len(prepared.anomalies) if parts.model.learns_anomalies else 0,
         "bank": len(parts.scorer.bank),
+        "k": parts.scorer.k,
         **fit,
     }
     raw = parts.scorer.join(evidence)
@@ -169,6 +173,7 @@ class _Learner:
             negatives=self.negatives,
             progress=progress,
         )
+        training, config = self._clean(training, model)
         passed = forward(model, scaler, training.values, training.start)
         bank = Bank.build(
             passed.z, passed.error, training.machine, training.start, config.bank_windows
@@ -177,6 +182,18 @@ class _Learner:
         if SCORERS[config.scorer].needs_views:
             views = Views.fit(scaler.scale(training.values, training.start))
         return Parts.assemble(config, scaler, model, bank, views, self.device), report
+
+    def _clean(self, training: Windows, model: WindowModel) -> tuple[Windows, DetectorConfig]:
+        """Leave out what the model mined; look at more neighbours where it mined any.
+
+        What mining overlooked still lies in the bank, a few of a kind: k beyond their number
+        finds them lonely.
+        """
+        if model.mined is None or not model.mined.any():
+            return training, self.config
+        normal = np.flatnonzero(~model.mined.cpu().numpy())
+        k = max(self.config.k, CONTAMINATED_K)
+        return training.take(normal), self.config.model_copy(update={"k": k})
 
     def out_of_fold(self, window_ns: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return which training windows (n,) were judged by parts that never saw them, and how.
@@ -230,7 +247,7 @@ def _fit(
         return torch.from_numpy(parts.scaler.scale(windows.values, windows.start)).to(device)
 
     training, label = parts.training, parts.label
-    if len(parts.anomalies):
+    if len(parts.anomalies) and model.learns_anomalies:
         training = Windows.concat([training, parts.anomalies])
         label = np.concatenate([label, np.full(len(parts.anomalies), -1)])
         order = np.argsort(training.start, kind="stable")

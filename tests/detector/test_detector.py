@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -138,6 +139,7 @@ def test_labelled_anomalies_stay_out_of_training_bank_and_line() -> None:
 class Recording(Ae):
     """Keeps what it was given to learn from."""
 
+    learns_anomalies = True
     given: tuple[torch.Tensor, torch.Tensor | None]
 
     def fit(self, x: torch.Tensor, validation: torch.Tensor, **rest: Any) -> dict[str, Any]:
@@ -161,8 +163,47 @@ def test_every_label_reaches_the_model_beside_its_window(monkeypatch: pytest.Mon
     assert {5, 60, 90} == set(rows[labels.numpy() < 0])  # of the whole history
     assert {7, 40} == set(rows[labels.numpy() > 0])  # row 95 is held out
     assert labels.dtype == torch.int64
+    assert d.report_["labelled_anomalies"] == d.report_["learned_anomalies"] == 3
     Detector("ae", "ares", epochs=1).fit(x)
     assert Recording.given[1] is None
+
+
+def test_a_model_that_learns_no_anomalies_gets_none_and_the_report_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(MODELS, "ae", Recording)
+    monkeypatch.setattr(Recording, "learns_anomalies", False)
+    x, y = waves(100), np.zeros(100, int)
+    y[[5, 60, 90]] = -1
+    d = Detector("ae", "ares", epochs=1).fit(x, y)
+    labels = Recording.given[1]
+    assert labels is not None
+    assert (labels >= 0).all()
+    assert d.report_["labelled_anomalies"] == 3
+    assert d.report_["learned_anomalies"] == 0
+
+
+class Mining(Ae):
+    """Takes the first half for contamination."""
+
+    def fit(self, x: torch.Tensor, validation: torch.Tensor, **rest: Any) -> dict[str, Any]:
+        self.mined = torch.arange(len(x)) < len(x) // 2
+        return super().fit(x, validation, **rest)
+
+
+def test_what_a_model_mines_stays_out_of_the_bank_and_widens_the_look(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(MODELS, "ae", Mining)
+    x = waves(600)
+    d = Detector("ae", "ares", epochs=1).fit(x)
+    trained, bank = d.report_["training"], d._fitted().scorer.bank
+    assert len(bank) == trained - trained // 2
+    assert bank.start.min() == trained // 2 * x.shape[1] * 10**9
+    assert d._fitted().scorer.k == d.report_["k"] == 100
+    d.save(tmp_path / "model")
+    again = Detector.load(tmp_path / "model")
+    assert again.score(x).raw.tobytes() == d.score(x).raw.tobytes()
 
 
 def test_missing_cells_do_not_matter_whatever_they_hold(detector: Detector) -> None:

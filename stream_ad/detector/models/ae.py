@@ -34,20 +34,19 @@ class Ae(WindowModel):
         *,
         epochs: int,
         seed: int,
-        y: Tensor | None = None,
+        y: Tensor | None = None,  # noqa: ARG002 - anomalies are left out before
         negatives: Tensor | None = None,  # noqa: ARG002 - the plain autoencoder knows none
         progress: Progress | None = None,
     ) -> dict[str, Any]:
-        """Minimise the mean error over the windows that are not labelled anomalies."""
-        normal = x if y is None else x[y >= 0]
+        """Minimise the mean error over the windows."""
 
         def loss(rows: Tensor) -> Tensor:
-            error: Tensor = self(normal[rows]).error
+            error: Tensor = self(x[rows]).error
             return error.mean()
 
         return descend(
             self,
-            len(normal),
+            len(x),
             loss,
             lambda: mean_error(self, validation),
             epochs=epochs,

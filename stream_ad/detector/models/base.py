@@ -61,6 +61,7 @@ class WindowModel(nn.Module):
     with that size before its weights are loaded.
 
     ``closed_form`` says that `fit` takes a moment: then the alarm line is taken out of fold.
+    ``learns_anomalies`` says that `fit` learns from labelled anomalies: others never get any.
 
     Parameters
     ----------
@@ -70,9 +71,17 @@ class WindowModel(nn.Module):
         A key of ``NETWORKS``.
     latent_dim : int, optional
         D; None follows the network's rule.
+
+    Attributes
+    ----------
+    mined : bool tensor (n,) or None
+        Training windows that `fit` took for contamination: they stay out of the bank. None:
+        it does not look for any.
     """
 
     closed_form: ClassVar[bool] = False
+    learns_anomalies: ClassVar[bool] = False
+    mined: Tensor | None = None
 
     def __init__(
         self, length: int, sensors: int, *, network: str = "dense", latent_dim: int | None = None
@@ -110,7 +119,8 @@ class WindowModel(nn.Module):
         seed : int
             Of everything random.
         y : int tensor (n,), optional
-            0 unlabelled, +1 labelled normal, -1 labelled anomaly.
+            0 unlabelled, +1 labelled normal, -1 labelled anomaly; the latter only where the
+            model ``learns_anomalies``.
         negatives : float tensor (p, T, C), optional
             Out-of-distribution examples.
         progress : callable, optional

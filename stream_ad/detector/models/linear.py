@@ -126,12 +126,12 @@ class Linear(WindowModel):
         *,
         epochs: int,  # noqa: ARG002 - nothing is repeated
         seed: int,
-        y: Tensor | None = None,
+        y: Tensor | None = None,  # noqa: ARG002 - anomalies are left out before
         negatives: Tensor | None = None,  # noqa: ARG002 - it knows none
         progress: Progress | None = None,
     ) -> dict[str, Any]:
-        """Take mean and components of the windows that are not labelled anomalies."""
-        normal = Rows(x if y is None else x[y >= 0])
+        """Take mean and components of the windows."""
+        normal = Rows(x)
         if self.latent_dim is None:
             asked, share = max(1, min(MOST, normal.d - 1)), EXPLAINED
         else:
