@@ -50,31 +50,30 @@ def _print(compared: Comparison) -> None:
     from rich.console import Console
 
     console = Console()
+    console.print(f"{compared.windows:,} held-out windows, each of these faults in each of them:")
+    for kind in compared.usual.by_kind:
+        faults = (fault for fault in compared.usual.heard if fault.kind == kind)
+        console.print(f"  {kind}: " + ", ".join(f"{f.severity:g} in {f.sensors}" for f in faults))
     console.print(
-        f"{compared.windows:,} held-out windows, each fault in each of them: "
-        "share found at the line / AUC"
+        "AUC by kind; found: faulty windows above the line; above: untouched ones; chance: at most "
+        "so many of them by chance; held: no more were above it"
     )
     console.print(_table(compared))
     console.print(f"taken: {compared.best.name} ({compared.why})", markup=False, highlight=False)
 
 
 def _table(compared: Comparison) -> Table:
-    """Return a row per fault and a column per member."""
+    """Return a row per member; it fits into 80 columns however many members there are."""
     from rich.table import Table
 
-    members = compared.members
-    table = Table()
-    table.add_column("")
-    for member in members:
-        table.add_column(member.name, justify="right", overflow="fold")
-    for heard in zip(*(member.heard for member in members), strict=True):
-        found = (f"{one.recall:.0%} / {one.auc:.3f}" for one in heard)
-        fault, plural = heard[0], "s" if heard[0].sensors > 1 else ""
-        name = f"{fault.kind} {fault.severity:g}, {fault.sensors} sensor{plural}"
-        table.add_row(name, *found)
-    table.add_section()
-    table.add_row("mean", *(f"{m.recall:.0%} / {m.auc:.3f}" for m in members))
-    table.add_row("normal windows above the line", *(f"{m.above:.2%}" for m in members))
-    table.add_row("at most, by chance", *(f"{m.allowed:.2%}" for m in members))
-    table.add_row("the line held", *("yes" if m.within else "no" for m in members))
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("", no_wrap=True)
+    kinds = [kind.partition("_")[0] for kind in compared.usual.by_kind]
+    for heading in (*kinds, "mean", "found", "above", "chance", "held"):
+        table.add_column(heading, justify="right")
+    for member in compared.members:
+        kind_auc = (f"{auc:.2f}" for auc in member.by_kind.values())
+        shares = (f"{share:.0%}" for share in (member.recall, member.above, member.allowed))
+        held = "yes" if member.within else "no"
+        table.add_row(member.name, *kind_auc, f"{member.auc:.3f}", *shares, held)
     return table

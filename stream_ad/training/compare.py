@@ -25,13 +25,14 @@ from stream_ad.windows.spec import missing_share
 if TYPE_CHECKING:
     from stream_ad.detector import Detector
 
-# model, scorer; of two that are as good the earlier one is taken, so the plainer stand first
+# model, scorer; the default among them is taken unless another is clearly better
 MEMBERS = (
     ("linear", "error"),
     ("linear", "ares"),
     ("linear", "joined"),
     ("ae", "error"),
     ("ae", "ares"),
+    ("ae", "joined"),
 )
 # kind, severity, share of the sensors, at least one of them: large in one, or small in many
 FAULTS = (

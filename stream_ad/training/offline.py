@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stream_ad.config import Config
+from stream_ad.config import Config, DetectorConfig
 from stream_ad.progress import Progress
-from stream_ad.training.compare import MEMBERS, compare, with_member
+from stream_ad.training.compare import compare, with_member
 from stream_ad.training.comparison import Comparison
 from stream_ad.training.fit import ALL, learn_from, train
 from stream_ad.training.registry import Registry
@@ -74,7 +74,8 @@ def compare_from_file(
     spec = WindowSpec.from_config(config.windows)
     registry.require_grid(spec, config)
     source = open_source(file, config, spec)
-    first = MEMBERS[0]  # in closed form: fitted on everything before it is known to be the best
+    usual = DetectorConfig()  # fitted on everything before it is known to be the best: a moment
+    first = usual.model, usual.scorer
     detector, history = learn_from(
         source,
         with_member(config, *first),

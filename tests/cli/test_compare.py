@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import orjson
@@ -25,8 +26,12 @@ def test_compare_prints_a_table_takes_one_and_says_why(
     answer = good(*command, "-o", tmp_path / "a")
     for model, scorer in MEMBERS:
         assert f"{model} + {scorer}" in answer.out
+    said = " ".join(answer.out.split())
     for kind, severity, _ in FAULTS:
-        assert f"{kind} {severity:g}" in answer.out
+        assert re.search(rf"{kind}: [^:]*\b{severity:g} in \d", said), kind
+    table = [line for line in answer.out.splitlines() if line.startswith(("linear +", "ae +"))]
+    assert len(table) == len(MEMBERS)
+    assert all(len(line) <= 80 for line in table)
     card = orjson.loads((tmp_path / "a/default/000001/card.json").read_bytes())
     compared = card["compared"]
     assert f"taken: {compared['taken']} ({compared['why']})" in answer.out

@@ -25,7 +25,7 @@ from stream_ad.training.compare import (
     compare,
     with_member,
 )
-from stream_ad.training.comparison import Comparison, Heard, Judged
+from stream_ad.training.comparison import DEFAULT, Comparison, Heard, Judged
 from stream_ad.training.fit import train as really_train
 from stream_ad.training.history import History
 from stream_ad.windows import Windows
@@ -47,8 +47,11 @@ def history(n: int = 200, seed: int = 0) -> History:
     return History(windows, int(windows.start.max()) + SPEC.window_ns)
 
 
-def member(auc: float, above: float = 0.0, model: str = "ae", allowed: float = 0.02) -> Judged:
-    return Judged(model, "error", above, 0.01, allowed, (Heard("spike", 3, 1, 0.5, auc),))
+def member(
+    *auc: float, above: float = 0.0, model: str = "linear", scorer: str = "joined"
+) -> Judged:
+    heard = tuple(Heard("spike", 3, 1, 0.5, value) for value in auc)
+    return Judged(model, scorer, above, 0.01, 0.02, heard)
 
 
 def test_what_judges_lies_after_all_that_teaches_and_a_gap() -> None:
@@ -113,6 +116,10 @@ def test_the_same_history_gives_the_same_comparison(monkeypatch: pytest.MonkeyPa
     assert tuple((m.model, m.scorer) for m in a.members) == MEMBERS
 
 
+def test_the_default_is_a_member() -> None:
+    assert DEFAULT in {f"{model} + {scorer}" for model, scorer in MEMBERS}
+
+
 def test_every_member_is_in_the_tables() -> None:
     assert {model for model, _ in MEMBERS} <= MODELS.keys()
     assert {scorer for _, scorer in MEMBERS} <= SCORERS.keys()
@@ -148,29 +155,57 @@ def test_a_deaf_member_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     assert compared.best == hearing
 
 
-def test_the_highest_auc_of_those_whose_line_held_is_taken() -> None:
-    a, b, c = member(0.8), member(0.9), member(0.99, above=0.5)
-    assert Comparison((a, b, c), 40).best is b
-    assert Comparison((a, b, c), 40).why.endswith("the highest of those whose line held")
+USUAL = member(0.6, 0.6, 0.6, 0.6)
+CLEAR = member(0.5, 0.7, 0.7, 0.7, scorer="error")
 
 
-def test_of_equals_the_plainest_is_taken() -> None:
-    a, b = member(0.896), member(0.9)
-    assert Comparison((a, b), 40).best is a
-    assert Comparison((member(0.894), b), 40).best is b
+def test_who_is_better_in_three_quarters_of_the_faults_replaces_the_default() -> None:
+    compared = Comparison((CLEAR, USUAL), 40)
+    assert compared.usual is USUAL
+    assert compared.best is CLEAR
+    assert compared.why == "mean AUC 0.650, better in 3 of the 4 faults than linear + joined, 0.600"
+    assert Comparison((USUAL, CLEAR, member(0.7, 0.8, 0.8, 0.8, model="ae")), 40).best.model == "ae"
 
 
-def test_where_no_line_held_the_highest_auc_is_taken_and_it_is_said() -> None:
-    a, b = member(0.8, above=0.5), member(0.9, above=0.6)
-    compared = Comparison((a, b), 40)
-    assert compared.best is b
-    assert "no line held" in compared.why
+@pytest.mark.parametrize(
+    "other",
+    [
+        member(0.6, 0.6, 0.9, 0.9, model="ae"),  # ties are no gain
+        member(0.1, 0.7, 0.7, 0.7, model="ae"),  # loses more than it gains
+        member(0.6, 0.61, 0.61, 0.61, model="ae"),
+        member(0.9, 0.9, 0.9, 0.9, model="ae", above=0.5),
+    ],
+    ids=["in half of the faults", "not in the mean", "by too little", "its line broke"],
+)
+def test_who_is_not_clearly_better_does_not(other: Judged) -> None:
+    compared = Comparison((other, USUAL), 40)
+    assert compared.best is USUAL
+    assert compared.why.endswith("whose line held is better by 0.01 and in 3 of the 4 faults")
+
+
+def test_the_default_stays_where_its_line_broke_and_it_is_said() -> None:
+    moved = member(0.6, 0.6, 0.6, 0.6, above=0.5)
+    wide = member(0.5, 0.6, 0.5, 0.5, scorer="error")
+    compared = Comparison((wide, moved), 40)
+    assert compared.best is moved
+    assert compared.why.endswith("; its line did not hold on the held-out windows")
+    assert Comparison((moved, CLEAR), 40).best is CLEAR
+
+
+def test_without_the_default_the_first_is_to_be_beaten() -> None:
+    first, second = member(0.6, model="ae"), member(0.5, model="ae", scorer="error")
+    assert Comparison((first, second), 40).best is first
+    assert Comparison((second, first), 40).best is first
+    alone = Comparison((second,), 40)
+    assert (alone.best, alone.why) == (second, "mean AUC 0.500")
 
 
 def test_the_card_holds_all_of_it() -> None:
-    card = Comparison((member(0.9, model="linear"), member(0.8)), 40).to_card()
-    assert (card["taken"], card["windows"]) == ("linear + error", 40)
+    card = Comparison((member(0.9, scorer="error"), member(0.8)), 40).to_card()
+    assert (card["taken"], card["usual"]) == ("linear + error", "linear + joined")
+    assert card["windows"] == 40
     assert [m["mean_auc"] for m in card["members"]] == [0.9, 0.8]
+    assert [m["hears_more"] for m in card["members"]] == [1, 0]
     assert card["members"][0]["heard"] == (
         {"kind": "spike", "severity": 3, "sensors": 1, "recall": 0.5, "auc": 0.9},
     )
