@@ -50,6 +50,12 @@ class Judged:
         Index of the version in effect; -1 before any.
     muted : bool array (n,)
         Windows that are scored and count for nothing else.
+
+    Attributes
+    ----------
+    since : int64 array (n,)
+        Start in ns of the earliest incident that a window belongs to, those of data quality
+        apart; -1 for none. Known where a pipeline keeps what it judged.
     """
 
     def __init__(
@@ -60,8 +66,15 @@ class Judged:
         self.missing, self.scored = np.ones(n), np.zeros(n, bool)
         self.raw, self.static_score, self.p = np.zeros(n), np.zeros(n), np.ones(n)
         self.offset, self.drifted = np.zeros(n), np.zeros(n, bool)
+        self.since = np.full(n, -1, np.int64)
         self.findings: list[Findings | None] = [None] * n
         self.describe: dict[int, Describe] = {}  # windows that may describe an incident
+
+    def mask(self, rows: NDArray[np.int64], clean: NDArray[np.float32]) -> None:
+        """Put masked values in the place of those that came."""
+        values = self.windows.values.copy()  # those that came are not ours
+        values[rows] = clean
+        self.windows = replace(self.windows, values=values)
 
     @property
     def score(self) -> NDArray[np.float64]:
@@ -99,6 +112,8 @@ class Pipeline:
         them takes effect is counted (``before_model``), not scored.
     states : mapping of str to MachineState, optional
         Machines taken over, of an input with one partition.
+    keep : bool
+        Whether ``judged`` is kept, for whoever learns from it.
 
     Attributes
     ----------
@@ -110,6 +125,8 @@ class Pipeline:
         Which windows are scored and count for nothing else.
     counted : Counter of str
         What the last batches added to the counts of the machines, by reason.
+    judged : list of Judged
+        The windows that the last batches closed, impossible cells masked; if they are kept.
     """
 
     def __init__(
@@ -118,8 +135,12 @@ class Pipeline:
         spec: WindowSpec,
         versions: Sequence[Version],
         states: Mapping[str, MachineState] | None = None,
+        *,
+        keep: bool = False,
     ) -> None:
         self.config, self.spec, self.versions = config, spec, versions
+        self.judged: list[Judged] = []
+        self._keep = keep
         self.partitions: dict[int, Machines] = {}
         self.counted: Counter[str] = Counter()
         if states is not None:
@@ -129,11 +150,31 @@ class Pipeline:
         self._most_records = max(1, MOST_BYTES // (window_bytes * spec.overlap))
         self.rules = Rules.of(config.alarm, spec)
         self.mute = Mute(config, spec)
-        known = [version.detector.known for version in versions]
+        self._expect_sensors()
+
+    def adopt(self, version: Version) -> None:
+        """Let another version score what ends when it takes effect or later.
+
+        Parameters
+        ----------
+        version : Version
+            ``effective_from`` is later than that of every version before, and than the end of
+            every window scored so far.
+        """
+        self.versions = [*self.versions, version]
+        self._expect_sensors()
+
+    def _expect_sensors(self) -> None:
+        known = [version.detector.known for version in self.versions]
         # the last entry serves index -1: before any model nothing is expected to be there
-        known.append(np.zeros(len(spec.sensors), bool))
+        known.append(np.zeros(len(self.spec.sensors), bool))
         self._known = known
-        self._quality = [QualityCheck(spec, k, self._max_missing) for k in known]
+        self._quality = [QualityCheck(self.spec, k, self._max_missing) for k in known]
+
+    def newest(self) -> int | None:
+        """Return the newest event time accepted; None before any."""
+        times = [machines.newest() for machines in self.partitions.values()]
+        return max((time for time in times if time is not None), default=None)
 
     def take_over(self, partition: int, states: Mapping[str, MachineState]) -> Machines:
         """Go on with the machines of a partition; a partition that is not taken over is new."""
@@ -147,7 +188,7 @@ class Pipeline:
 
     def settle(self) -> None:
         """Forget what the last batches touched: it is committed, or begun anew."""
-        self.counted = Counter()
+        self.counted, self.judged = Counter(), []
         for machines in self.partitions.values():
             machines.touched = {}
 
@@ -174,7 +215,10 @@ class Pipeline:
         for piece in self._pieces(batches):
             windows, states = self._close(piece)
             if len(windows):
-                self._tell(self._judge(windows, states), states, outputs)
+                judged = self._judge(windows, states)
+                self._tell(judged, states, outputs)
+                if self._keep:
+                    self.judged.append(judged)
         for batch in batches:
             self._machines(batch.partition).position = batch.position
         return outputs
@@ -203,9 +247,13 @@ class Pipeline:
             alarm, alerts = scored and not muted and (score > 1 or drifted), state.alerts
             # a quiet window need not be told; a muted one is neither quiet nor loud
             if not muted and alerts.hears(alarm, judged.findings[i]):
+                before = alerts.since if self._keep else None
                 result = step(alerts, self._verdict(judged, i), self.rules)
                 outputs.incidents.extend(starmap(Told, result.events))
                 incident = result.incident_id
+                if self._keep:  # the window that closes an incident is in it, too
+                    known = [since for since in (before, alerts.since) if since is not None]
+                    judged.since[i] = min(known, default=-1)
             if scored:
                 end, number = start + self.spec.window_ns, self.versions[v].number
                 outputs.scores.append(
@@ -244,6 +292,8 @@ class Pipeline:
             clean, findings = self._quality[v](memory, part.start, part.values, muted)
             if v < 0:
                 continue
+            if self._keep and clean is not part.values:
+                judged.mask(rows, clean)
             for row, finding in zip(rows.tolist(), findings, strict=True):
                 judged.findings[row] = finding
             missing = missing_share(clean, self._known[v])
@@ -252,7 +302,7 @@ class Pipeline:
             if usable.any():
                 scored, values, version = rows[usable], clean[usable], self.versions[v]
                 self._score(judged, scored, values, version)
-                telling = self._follow(judged, scored, states, version)
+                telling = self._follow(judged, scored, values, states, version)
                 if telling.any():
                     start = part.start[usable][telling]
                     described = Describe.many(version.detector, self.spec, values[telling], start)
@@ -274,21 +324,42 @@ class Pipeline:
         self,
         judged: Judged,
         rows: NDArray[np.int64],
+        values: NDArray[np.float32],
         states: Sequence[MachineState],
         version: Version,
     ) -> NDArray[np.bool_]:
         """Hold scored windows against their machines' lines; return which may be told of."""
-        static, muted = judged.static_score[rows], judged.muted[rows]
-        end = judged.windows.start[rows] + self.spec.window_ns
-        lines = [states[row].alerts.line for row in rows.tolist()]
-        followed = follow_lines(lines, static, end, muted, version.number, self.config.drift)
-        judged.offset[rows], judged.drifted[rows] = followed.offset, followed.beyond
+        alerts, muted = [states[row].alerts for row in rows.tolist()], judged.muted[rows]
+        start, drift = judged.windows.start[rows], self.config.drift
+        end, static = start + self.spec.window_ns, judged.static_score[rows]
+        crossed = np.zeros(len(rows), bool)
+        if (reference := version.reference) is not None:  # before a line begins the version
+            far = self._static(reference, values, start)
+            lines = [state.against(reference.number) for state in alerts]
+            followed = follow_lines(lines, far, end, muted, reference.number, drift)
+            judged.drifted[rows], crossed = followed.beyond, followed.crossed
+        lines = [state.line for state in alerts]
+        charged = reference is None  # two accounts of the same drift, in two units, are too many
+        followed = follow_lines(lines, static, end, muted, version.number, drift, charged=charged)
+        judged.offset[rows] = followed.offset
+        judged.drifted[rows] |= followed.beyond
         for i in followed.reported:
             self._count(states[rows[i]], "line_moved")
         line = version.detector.line_
         judged.p[rows] = line.p_value(judged.raw[rows] - followed.offset * _unit(line))
-        telling: NDArray[np.bool_] = ((judged.score[rows] > 1) & ~muted) | followed.crossed
-        return telling
+        return ((judged.score[rows] > 1) & ~muted) | followed.crossed | crossed
+
+    def _static(
+        self, version: Version, values: NDArray[np.float32], start: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Return what a version makes of windows (n,); NaN where it knows too little of one."""
+        missing = missing_share(values, version.detector.known)
+        usable = (missing <= self._max_missing) & (missing < 1)
+        static = np.full(len(values), np.nan)
+        if usable.any():
+            raw = version.detector.score(values[usable], start[usable]).raw
+            static[usable] = version.detector.line_.static_score(raw)
+        return static
 
     def _verdict(self, judged: Judged, i: int) -> WindowVerdict:
         version, described = self.versions[judged.version[i]], judged.describe.get(i)

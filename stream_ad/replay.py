@@ -1,16 +1,16 @@
 """A recorded stream through the same pipeline as a live one, into a folder.
 
 ``OUT`` holds ``scores.csv``, ``alerts.jsonl``, ``dead_letters.jsonl``, ``metrics.json``,
-``report.html``, the detector that scored (``model/``) and ``checkpoint.json``. A run that
-was cut off goes on where its checkpoint stands; the finished files are the same to the byte.
+``report.html``, the detector that scored (``model/``; those fitted on the way ``model-2/`` and
+so on) and ``checkpoint.json``. A run that was cut off goes on where its checkpoint stands; the
+finished files are the same to the byte.
 """
 
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,27 +18,23 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from stream_ad.config import Config
-from stream_ad.errors import ConfigError, StateError
+from stream_ad.errors import ConfigError
 from stream_ad.evaluation.run import Evaluation, check_baselines, evaluate
 from stream_ad.pipeline import Pipeline
 from stream_ad.progress import Progress, Silence
 from stream_ad.state import MachineState
 from stream_ad.stream import stream
-from stream_ad.training.fit import learn_from
-from stream_ad.training.registry import Registry, effective_from
-from stream_ad.transport import checkpoint
+from stream_ad.training.replayed import check_training, who_scores
 from stream_ad.transport.base import Batch, Outputs, Source
 from stream_ad.transport.durable import writing
 from stream_ad.transport.files import FileSource, open_source
 from stream_ad.transport.labels import check_labels
 from stream_ad.transport.sinks import ALERTS, DEAD_LETTERS, SCORES, FileSink
-from stream_ad.versions import Version
 from stream_ad.windows import WindowSpec
 
 if TYPE_CHECKING:
     from stream_ad.transport.kafka.history import TopicRange
 
-MODEL = "model"
 Wrap = Callable[[Source, int], Source]
 
 
@@ -119,6 +115,7 @@ def replay(
     """
     progress = progress or Silence()
     _spare_input(options)
+    check_training(config, options.train_until)
     spec = WindowSpec.from_config(config.windows)
     source = _open(options, config, spec, progress)
     if options.baselines:
@@ -140,18 +137,25 @@ def replay(
             progress.note(f"goes on after record {position:,} of an unfinished run")
         if restored is None:
             _clear(options.out)
-        versions = _versions(options, config, source, progress, restored is not None)
-        _same_detectors(sink, options, config, versions)
+        until = options.train_until
+        versions, refits = who_scores(source, config, until, sink, options.out, progress)
         shape = config.input.format
         states = {m: MachineState.from_bytes(r, spec, shape) for m, r in records.items()}
-        pipeline = Pipeline(config, spec, versions, states)
+        pipeline = Pipeline(config, spec, versions, states, keep=refits is not None)
         rows = source.rows()
         progress.stage("scoring", rows)
         counts = sink.extra.setdefault("counts", {})
         counted = Counted(source if wrap_source is None else wrap_source(source, rows), counts)
-        stream(counted, pipeline, sink, position, progress, watch)
+        stream(counted, pipeline, sink, position, progress, watch, refits)
         sink.finish()
-        evaluation = Evaluation(source, pipeline, Counter(counts), options.label_column, progress)
+        evaluation = Evaluation(
+            source,
+            pipeline,
+            Counter(counts),
+            options.label_column,
+            progress,
+            None if refits is None else refits.record["tried"],
+        )
         return evaluate(options.out, evaluation, baselines=options.baselines)
 
 
@@ -204,31 +208,11 @@ def _open(
     return found
 
 
-def _versions(
-    options: ReplayOptions,
-    config: Config,
-    source: FileSource | TopicRange,
-    progress: Progress,
-    resuming: bool,
-) -> Sequence[Version]:
-    """Load what scores: the registry's versions, the unfinished run's own, or a new one."""
-    from stream_ad.detector import Detector
-
-    spec = WindowSpec.from_config(config.windows)
-    if config.registry.uri is not None:
-        if options.train_until is not None:
-            allowed = "nothing while registry.uri is set: its detectors score"
-            raise ConfigError("--train-until", options.train_until, allowed)
-        return Registry(config.registry.uri).load(spec, config)
-    folder = options.out / MODEL
-    if resuming:
-        detector = Detector.load(folder, device=config.detector.device)
-        detector.expect(spec)
-        return [Version(detector, 1, effective_from(detector, folder))]
-    detector, history = learn_from(source, config, spec, options.train_until, progress)
-    since = history.until + 1
-    detector.save(folder, effective_from=since, promoted="trained by this replay")
-    return [Version(detector, 1, since)]
+def _clear(out: Path) -> None:
+    """Remove what an earlier run said at its end."""
+    with writing(out):
+        for name in ("metrics.json", "report.html"):
+            (out / name).unlink(missing_ok=True)
 
 
 def _spare_input(options: ReplayOptions) -> None:
@@ -238,33 +222,6 @@ def _spare_input(options: ReplayOptions) -> None:
         if (options.out / name).resolve() == options.file.resolve():
             allowed = f"another folder: the run would write {name}, its own input"
             raise ConfigError("--out", str(options.out), allowed)
-
-
-def _clear(out: Path) -> None:
-    """Remove what an earlier run said at its end, and what one that died while saving left."""
-    with writing(out):
-        for name in ("metrics.json", "report.html"):
-            (out / name).unlink(missing_ok=True)
-        for left in out.glob(f".{MODEL}.*"):
-            shutil.rmtree(left)
-
-
-def _same_detectors(
-    sink: FileSink, options: ReplayOptions, config: Config, versions: Sequence[Version]
-) -> None:
-    """Note which detectors score, or check that they are those of the run that goes on."""
-    from stream_ad.detector.artifact import card_digest
-
-    folders = [options.out / MODEL]
-    if config.registry.uri is not None:
-        registry = Registry(config.registry.uri)
-        folders = [registry.folder(version.number) for version in versions]
-    digests = [card_digest(folder) for folder in folders]
-    if sink.extra.setdefault("detectors", digests) != digests:
-        path = options.out / checkpoint.NAME
-        raise StateError(
-            f"{path}: belongs to an unfinished run with another detector; {checkpoint.ADVICE}"
-        )
 
 
 def _digest(options: ReplayOptions, config: Config) -> str:

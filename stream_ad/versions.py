@@ -46,6 +46,9 @@ class Judge(Protocol):
 class Version:
     """One detector and the first window end, in ns, that it scores.
 
+    ``reference`` is an earlier version that drift is judged by as well: what a later one has
+    learned as normal, bit by bit, is still far from that.
+
     Examples
     --------
     >>> from types import SimpleNamespace
@@ -58,6 +61,7 @@ class Version:
     number: int
     effective_from: int
     model_id: str = "default"
+    reference: Version | None = None
 
 
 def active(versions: Sequence[Version], end: NDArray[np.int64]) -> NDArray[np.int64]:

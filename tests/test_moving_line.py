@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from stream_ad.alerting.drift import BLOCK, FEWEST
 from stream_ad.config import Config, parse_config
 from stream_ad.detector.explanation import Explanation
+from stream_ad.detector.scores import Scores
 from stream_ad.pipeline import Pipeline
 from stream_ad.state import MachineState
 from stream_ad.transport.base import Batch, Outputs
@@ -32,6 +33,17 @@ from tests.test_pipeline import Mean
 
 PERIOD_S = 60
 KNOWN = BLOCK * FEWEST
+
+
+class Shifted(Mean):
+    """Takes a level for ordinary."""
+
+    def __init__(self, spec: WindowSpec, shift: float) -> None:
+        super().__init__(spec)
+        self._shift = shift
+
+    def score(self, values: NDArray[np.float32], start: NDArray[np.int64]) -> Scores:
+        return super().score(values - np.float32(self._shift), start)
 
 
 class Explained(Mean):
@@ -150,6 +162,61 @@ def test_a_new_version_scores_its_first_window_under_its_own_line() -> None:
     assert all(row.score == row.static_score for row in by_version[2][:KNOWN])
 
 
+def absorbing(spec: WindowSpec, values: NDArray[np.float64], every: int) -> list[Version]:
+    """Return a version, and after every so many windows one that takes what is for ordinary."""
+    first = Version(Mean(spec), 1, 0)
+    places = range(every, len(values), every)
+    return [
+        first,
+        *(
+            Version(Shifted(spec, values[at]), n, at * PERIOD_S * NS, reference=first)
+            for n, at in enumerate(places, 2)
+        ),
+    ]
+
+
+def drift_told(outputs: Outputs) -> list[tuple[str, str]]:
+    events = [told.event for told in outputs.incidents]
+    return [(e.event, e.window_end) for e in events if e.kind == "drift"]
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    every=st.integers(20, 700),
+    per_window=st.floats(0.002, 0.02),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_drift_is_told_where_the_first_version_tells_whatever_later_ones_absorb(
+    every: int, per_window: float, seed: int
+) -> None:
+    """Versions that come faster than what is ordinary under them is known, too."""
+    config, spec = make(FAST)
+    noise = np.random.default_rng(seed).normal(0, 0.2, 2_200)
+    level = per_window * np.minimum(np.arange(2_200), 1_500) + noise
+    level[1_900:] = noise[1_900:]  # and back
+    versions = absorbing(spec, level, every)
+    alone, together = (
+        run(Pipeline(config, spec, used), readings(level)) for used in (versions[:1], versions)
+    )
+    told = drift_told(alone)
+    assert told[:1] == drift_told(together)[:1]
+    if per_window * 1_500 > 4:
+        assert told[0][0] == "opened"
+    if per_window * 1_500 < 2.5:
+        assert not told
+
+
+def test_a_fault_that_every_version_learns_stays_an_alarm() -> None:
+    """Through ten of them: the score is ordinary again, the incident of drift is open."""
+    config, spec = make(FAST)
+    level = np.concatenate([np.zeros(300), np.linspace(0, 6, 900), np.full(900, 6.0)])
+    rows = run(Pipeline(config, spec, absorbing(spec, level, 200)), readings(level)).scores
+    last = rows[-100:]
+    assert {row.model_version for row in last} == {11}
+    assert max(row.score for row in last) < 0.1
+    assert all(row.alarm and row.incident_id is not None for row in last)
+
+
 def test_only_windows_that_may_be_told_of_are_explained() -> None:
     """A machine that has drifted is above its old line for good: that costs no explanation."""
     config, spec = make(FAST)
@@ -171,7 +238,9 @@ def test_no_cut_into_batches_and_no_handing_over_changes_a_byte(
     """By two versions, with incidents of both kinds, cut in the middle of blocks too."""
     rng = np.random.default_rng(seed)
     config, spec = make(FAST | {"max_total": total, "report": 0.1})
-    versions = [Version(Mean(spec), 1, 0), Version(Mean(spec), 2, 350 * PERIOD_S * NS)]
+    first = Version(Mean(spec), 1, 0)
+    later = Version(Shifted(spec, 0.7), 2, 350 * PERIOD_S * NS)
+    versions = [first, replace(later, reference=first) if seed % 2 else later]
     level = np.repeat(rng.choice([0.0, 0.3, 1.4, 2.9, 5.0], 6), 100)
     rows = readings(level + rng.normal(0, 0.3, 600))
     whole = run(Pipeline(config, spec, versions), rows)

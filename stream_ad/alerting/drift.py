@@ -40,7 +40,7 @@ class LineState:
     version : int or None
         Of the model whose scores these are.
     used : float
-        What the lines of earlier versions had moved when they were given up.
+        What the lines of earlier versions had moved and their successors took for normal.
     told : float
         The offset at its last reported move.
     highest : float
@@ -51,6 +51,10 @@ class LineState:
         Static scores of the windows since the last full block.
     medians : list of float
         Of the last full blocks, the oldest first.
+    carried : float
+        What the lines of earlier versions had moved while it is not known yet how much of that
+        the model in force still shows. It counts as used until then: ``used``, ``carried`` and
+        ``offset`` together never exceed ``drift.max_total``.
 
     Examples
     --------
@@ -73,6 +77,7 @@ class LineState:
     beyond: bool = False
     block: list[float] = field(default_factory=list)
     medians: list[float] = field(default_factory=list)
+    carried: float = 0.0
     _centre: float | None = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -83,12 +88,19 @@ class LineState:
         """What is ordinary on this machine, as a static score; None before that is known."""
         return self._centre
 
-    def begin(self, version: int) -> None:
-        """Go on with the scores of another model: from its own line, with what is left to move.
+    def begin(self, version: int, *, charged: bool = True) -> None:
+        """Go on with the scores of another model, from its own line.
 
-        Whether the machine has drifted beyond its bound stays until the new scores tell.
+        Whether the machine has drifted beyond its bound, and how much of what the old line had
+        moved the new model has absorbed, stays open until the new scores tell.
+
+        Parameters
+        ----------
+        version : int
+        charged : bool
+            False where another line keeps account of what models absorb.
         """
-        self.used += self.offset
+        self.carried += self.offset if charged else 0.0
         self.offset = self.told = 0.0
         self.block, self.medians, self._centre = [], [], None
         self.version = version
@@ -120,7 +132,14 @@ class LineState:
             return False
         return self._move(self._centre, end - since, drift)
 
+    def _settle(self, centre: float) -> None:
+        """Keep charged only what the model in force no longer shows: that it has absorbed."""
+        self.used += max(0.0, self.carried - max(0.0, centre - REST))
+        self.carried = 0.0
+
     def _move(self, centre: float, elapsed: int, drift: DriftConfig) -> bool:
+        if self.carried:
+            self._settle(centre)
         left = max(0.0, drift.max_total - self.used)
         # one-sided: a machine that is quieter than its history is no reason for a stricter line
         target = min(max(centre - REST, 0.0), left)
@@ -130,9 +149,10 @@ class LineState:
             self.offset = target if abs(away) <= step else self.offset + math.copysign(step, away)
             self.highest = max(self.highest, self.offset)
         # with nothing left to move, a centre not worth a report is not worth an incident
-        if centre <= max(left, min(drift.report, drift.max_total)):
+        bound = max(left + REST, min(drift.report, drift.max_total))
+        if centre <= bound - REST:  # what wobbles about its bound opens one incident, not many
             self.beyond = False
-        elif self.offset >= left:
+        elif centre > bound and self.offset >= left:
             self.beyond = True
         moved = abs(self.offset - self.told)
         if moved < drift.report or not moved:
@@ -145,7 +165,7 @@ class LineState:
         if self.version is None and self.through is None:
             return []
         numbers = [self.offset, self.through, self.version, self.used, self.told, self.highest]
-        return [*numbers, self.beyond, [*self.block], self.medians]
+        return [*numbers, self.beyond, [*self.block], self.medians, self.carried]
 
     @classmethod
     def from_list(cls, row: Sequence[Any]) -> LineState:
@@ -190,6 +210,8 @@ def follow_lines(  # noqa: PLR0917 - columns of the same windows, then what hold
     muted: NDArray[np.bool_],
     version: int,
     drift: DriftConfig,
+    *,
+    charged: bool = True,
 ) -> Followed:
     """Let the lines follow scored windows, those of one machine in order of their end.
 
@@ -206,6 +228,8 @@ def follow_lines(  # noqa: PLR0917 - columns of the same windows, then what hold
         Of the model that scored them all.
     drift : DriftConfig
         With a bound of 0 nothing moves, and what had moved counts for nothing.
+    charged : bool
+        As of `LineState.begin`.
 
     Returns
     -------
@@ -218,7 +242,7 @@ def follow_lines(  # noqa: PLR0917 - columns of the same windows, then what hold
         rows = zip(lines, static_score.tolist(), end.tolist(), muted.tolist(), strict=True)
         for i, (line, score, at, is_muted) in enumerate(rows):
             if line.version != version:
-                line.begin(version)
+                line.begin(version, charged=charged)
             if line.offset:
                 offset[i] = line.offset
             if is_muted:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from stream_ad.alerting.drift import LineState
 from stream_ad.alerting.standing import QualityState
 from stream_ad.records import ChannelEvidence, Kind, Neighbour, SensorEvidence, Severity
+from stream_ad.windows.spec import parse_rfc3339
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +174,8 @@ class AlertState:
         Since when the watched sensors stand still.
     line : LineState
         Where the alarm line stands.
+    reference : LineState or None
+        Where that of the version stands that later ones are held against; None before those.
     silence : Silence or None
         Made by a clock, not by records: read by `open_silent` and `close_silent` alone.
     base : int
@@ -195,6 +198,23 @@ class AlertState:
     silence: Silence | None = None
     base: int = 0
     most: int = 0
+    reference: LineState | None = None
+
+    @property
+    def since(self) -> int | None:
+        """Start in ns of the earliest open incident that is no matter of the data themselves."""
+        own = [incident for kind, incident in self.open.items() if kind != "data_quality"]
+        return min((parse_rfc3339(incident.started_at) for incident in own), default=None)
+
+    def against(self, version: int) -> LineState:
+        """Return the line of the version to be held against, to be asked for before ``line`` moves.
+
+        It goes on from where the machine stood when that version was the one in force.
+        """
+        if self.reference is None or self.reference.version != version:
+            known = self.line.version == version
+            self.reference = LineState.from_list(self.line.to_list() if known else ())
+        return self.reference
 
     def hears(self, alarm: bool, findings: object) -> bool:
         """Say whether a window can change anything: most are quiet and cannot."""
@@ -213,6 +233,8 @@ class AlertState:
             state["quality"] = quality
         if line := self.line.to_list():
             state["line"] = line
+        if self.reference is not None:
+            state["reference"] = self.reference.to_list()
         if self.silence is not None:
             state["silence"] = [self.silence.since, self.silence.number, self.silence.open]
         if self.most:
@@ -222,7 +244,7 @@ class AlertState:
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> AlertState:
         """Read back what ``to_dict`` gave."""
-        silence = state.get("silence")
+        silence, (base, most) = state.get("silence"), state.get("numbers", (0, 0))
         return cls(
             [
                 Alarm(start, peak and Peak.from_list(peak), dict(shares))
@@ -235,5 +257,7 @@ class AlertState:
             QualityState.from_dict(state.get("quality", {})),
             LineState.from_list(state.get("line", ())),
             silence and Silence(*silence),
-            *state.get("numbers", (0, 0)),
+            base,
+            most,
+            LineState.from_list(state["reference"]) if "reference" in state else None,
         )

@@ -82,8 +82,15 @@ def swallowed_after(size: float, drift: DriftConfig, hop_ns: int) -> float:
     return float(zone["delay_days"]) + (size - 1) / drift.max_per_day
 
 
-def swallowing_words(drift: DriftConfig, hop_ns: int) -> str:
+def swallowing_words(drift: DriftConfig, hop_ns: int, *, refits: bool = False) -> str:
     """Say the zone in sentences.
+
+    Parameters
+    ----------
+    drift, hop_ns
+        As `swallowing_zone`.
+    refits : bool
+        Whether detectors are fitted anew on the way.
 
     Examples
     --------
@@ -92,12 +99,19 @@ def swallowing_words(drift: DriftConfig, hop_ns: int) -> str:
     """
     zone = swallowing_zone(drift, hop_ns)
     if not zone["moves"]:
-        return "The alarm line does not move (drift.max_per_day, drift.max_total)."
+        still = "The alarm line does not move (drift.max_per_day, drift.max_total)."
+        return f"{still} What refits absorb leaves no trace." if refits else still
     slope, total, silent = (zone[key] for key in ("slope_per_day", "total", "silent_up_to"))
-    return (
+    said = (
         f"The alarm line follows a machine by at most {slope:g} a day and {total:g} in all, in "
         f"units of static_score: it can swallow a ramp of at most {slope:g} a day until that has "
         f"risen by {total:g}, and a constant fault of size s above 1 within (s - 1) / {slope:g} + "
         f"{zone['delay_days']:.2g} days; one above {silent:g} leaves an incident of kind drift "
         f"open, one above {1 + total:g} stays above the line."
+    )
+    if not refits:
+        return said
+    return (
+        f"{said} Refits add nothing to that: every window is held against the first version as "
+        "well, and what is ordinary may not go farther from there, whatever later ones absorb."
     )

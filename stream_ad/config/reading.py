@@ -24,16 +24,12 @@ LATER = (
     "kafka.topics.models",
     "registry.keep",
     "training.every_s",
-    "training.every_windows",
     "training.on_drift",
     "training.lead_s",
     "training.quarantine_s",
     "training.gate",
 )
 
-LATER_VALUES = {
-    "detector.model": [*("lis_ae", "linsep_lis_ae", "ncae", "deep_svdd", "deep_sad", "anorand")],
-}
 ABSENT = object()
 
 # Only from the environment, where their text is taken as it is, or from files of their own.
@@ -96,10 +92,6 @@ def parse_config(tree: dict[str, Any]) -> Config:
         value = _get(tree, key.split("."))
         if value is not ABSENT:
             raise ConfigError(key, value, "nothing yet: this key is not available yet")
-    for key, values in LATER_VALUES.items():
-        value = _get(tree, key.split("."))
-        if value in values:
-            raise ConfigError(key, value, "another value: this one is not available yet")
     try:
         return Config.model_validate(tree)
     except ValidationError as error:

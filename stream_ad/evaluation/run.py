@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 import platform
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -62,6 +63,8 @@ class Evaluation:
     label_column : str or None
         Where the truth stands, in a file.
     progress : Progress
+    refits : sequence of dict or None
+        A record for each refit that was tried on the way; None where none was to be.
     """
 
     source: Recording
@@ -69,6 +72,7 @@ class Evaluation:
     input_counts: Counter[str]
     label_column: str | None
     progress: Progress
+    refits: Sequence[Mapping[str, Any]] | None = None
 
     @property
     def since(self) -> int:
@@ -192,21 +196,30 @@ def _facts(run: Run, evaluation: Evaluation, rows: LabelledRows | None) -> dict[
         "budget": evaluation.budget(run, rows, pipeline),
         "model": _model(version),
         "versions": {"stream_ad": __version__, "python": platform.python_version()},
-    }
+    } | ({} if evaluation.refits is None else {"refits": [*evaluation.refits]})
 
 
 def _line(pipeline: Pipeline) -> dict[str, Any]:
     """Return how far the alarm lines moved, and the zone in which they can swallow a fault."""
     states = {m: s for held in pipeline.partitions.values() for m, s in held.states.items()}
-    highest = {machine: state.alerts.line.highest for machine, state in states.items()}
-    moved = sorted((m for m in highest if highest[m]), key=lambda m: (-highest[m], m))
+    lines = {machine: state.alerts.line for machine, state in states.items()}
+    highest = _farthest({machine: line.highest for machine, line in lines.items()})
+    first = {machine: state.alerts.reference for machine, state in states.items()}
+    away = _farthest({machine: line.offset for machine, line in first.items() if line is not None})
     return {
         "highest_offset": max(highest.values(), default=0.0),
-        "machines_moved": len(moved),
-        "highest_offsets": {machine: highest[machine] for machine in moved[:MOST_MOVED]},
+        "machines_moved": len(highest),
+        "highest_offsets": dict(islice(highest.items(), MOST_MOVED)),
+        **({"from_first_version": dict(islice(away.items(), MOST_MOVED))} if away else {}),
         "reported_moves": sum(state.counts["line_moved"] for state in states.values()),
         "swallows": swallowing_zone(pipeline.config.drift, pipeline.spec.hop_ns),
     }
+
+
+def _farthest(moves: Mapping[str, float]) -> dict[str, float]:
+    """Return the machines whose figure is not 0, the largest first."""
+    moved = {machine: by for machine, by in moves.items() if by}
+    return {machine: moved[machine] for machine in sorted(moved, key=lambda m: (-moved[m], m))}
 
 
 def _model(version: Version) -> dict[str, Any]:
@@ -282,9 +295,17 @@ def _notes(evaluation: Evaluation, line: Mapping[str, Any]) -> list[str]:
         f"Model {d.model}{network}, scorer {d.scorer}, seed {d.seed}.",
         f"An incident opens at {config.alarm.m} alarms among the last {config.alarm.n} windows "
         f"and closes after {config.alarm.close_after} windows without one.",
-        swallowing_words(config.drift, spec.hop_ns),
+        swallowing_words(config.drift, spec.hop_ns, refits=evaluation.refits is not None),
         *_moves(line, config.drift),
+        *_away(line),
     ]
+
+
+def _away(line: Mapping[str, Any]) -> Iterator[str]:
+    """Say which machines refits have followed."""
+    if away := line.get("from_first_version"):
+        each = ", ".join(f"{machine} by {offset:.2g}" for machine, offset in away.items())
+        yield f"At its end the line of the first version would have moved: {each}."
 
 
 def _moves(line: Mapping[str, Any], drift: DriftConfig) -> Iterator[str]:

@@ -15,6 +15,7 @@ from stream_ad.report.case import cases, quiet_cases
 from stream_ad.report.figures import counted_section, making_section, metrics_section
 from stream_ad.report.incidents import incidents_section, quiet_section
 from stream_ad.report.markup import Html, tag
+from stream_ad.report.refits import refits_section
 from stream_ad.report.timelines import timelines_section
 from stream_ad.report.verdict import header
 from stream_ad.report.views import IncidentView, Timeline
@@ -24,6 +25,7 @@ _SECTIONS: Final = {
     "incidents": "Incidents",
     "data-quality": "Data quality",
     "metrics": "Metrics",
+    "refits": "Refits",
     "counted": "Counted",
     "making": "How this was made",
 }
@@ -57,7 +59,9 @@ def write_report(
         ``needed_days`` and ``calibration_machine_days``, both machine-days held out};
         ``windows`` and ``counts``, by name; ``ranking``, ``at_line`` and ``events``, by
         metric; ``baselines``, by name the same four, budget first; ``model``, ``config`` and
-        ``versions``, trees of plain values.
+        ``versions``, trees of plain values; ``refits``, a record for each that was tried:
+        ``version``, ``effective_from``, ``windows``, ``from``, ``to``, ``left_out`` by reason,
+        or else ``at`` and ``failed``.
     timelines : sequence of Timeline
         One per machine.
     incidents : sequence of IncidentView
@@ -104,6 +108,7 @@ def page(
         "incidents": incidents_section(told),
         "data-quality": quiet_section(quiet),
         "metrics": metrics_section(metrics),
+        "refits": refits_section(metrics),
         "counted": counted_section(metrics),
         "making": making_section(metrics, notes),
     }

@@ -79,8 +79,15 @@ class Collector:
         if not self._parts:
             return None
         everything = Windows.concat(self._parts)
-        order = np.argsort(everything.start, kind="stable")[-self.limit :]
-        return everything.take(order)
+        _, machine = np.unique(everything.machine.astype(str), return_inverse=True)
+        # of those that start together the same ones, whichever came first
+        return everything.take(np.lexsort((machine, everything.start))[-self.limit :])
+
+
+def most_windows(config: Config, spec: WindowSpec) -> int:
+    """Return how many windows may be kept: ``training.buffer_windows``, at most 512 MiB."""
+    cells = 4 * spec.length * len(spec.sensors)
+    return min(config.training.buffer_windows, max(1, MOST_BYTES // cells))
 
 
 def collect_history(
@@ -124,8 +131,7 @@ def collect_history(
     nothing_known = np.zeros(len(spec.sensors), bool)  # missing cells are judged after the fit
     quality = QualityCheck(spec, nothing_known, config.windows.max_missing)
     mute = Mute(config, spec)
-    cells = 4 * spec.length * len(spec.sensors)
-    kept = Collector(min(config.training.buffer_windows, max(1, MOST_BYTES // cells)))
+    kept = Collector(most_windows(config, spec))
     counts: Counter[str] = Counter()
 
     def keep(records: Readings | Windows, until: int | None) -> None:

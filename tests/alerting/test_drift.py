@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
 
@@ -27,7 +27,7 @@ from stream_ad.alerting import (
     swallowing_words,
     swallowing_zone,
 )
-from stream_ad.alerting.drift import BLOCK, BLOCKS, DAY_NS, FEWEST, REST
+from stream_ad.alerting.drift import BLOCK, BLOCKS, DAY_NS, FEWEST, REST, Followed
 from stream_ad.config import AlarmConfig, DriftConfig
 from stream_ad.records import ChannelEvidence, SensorEvidence, incident_id
 from stream_ad.windows.spec import NS, rfc3339
@@ -63,6 +63,17 @@ def walk(
     return follow_lines([line] * len(end), score, end, np.zeros(len(end), bool), 1, drift).offset
 
 
+def follow(
+    line: LineState, scores: ArrayLike, version: int, drift: DriftConfig, hop: int
+) -> Followed:
+    """Follow further windows, a hop apart, of any version."""
+    score = np.asarray(scores, float)
+    ends = np.array(steadily(len(score), hop, line.through or 0))
+    return follow_lines(
+        [line] * len(score), score, ends, np.zeros(len(score), bool), version, drift
+    )
+
+
 def steadily(n: int, hop: int = MINUTE, since: int = 0) -> list[int]:
     return [since + hop * (i + 1) for i in range(n)]
 
@@ -75,28 +86,32 @@ class Oracle:
 
     def __init__(self, drift: DriftConfig) -> None:
         self.drift, self.version, self.scores = drift, -1, [0.0]
-        self.offset = self.used = 0.0
+        self.offset = self.used = self.given_up = 0.0
         self.last: int | None = None
         self.beyond = False
 
     def see(self, score: float, end: int, version: int) -> tuple[float, bool]:
         if version != self.version:
-            self.used, self.offset, self.scores = self.used + self.offset, 0.0, []
+            self.given_up, self.offset, self.scores = self.given_up + self.offset, 0.0, []
             self.version = version
         before, drift = self.offset, self.drift
         self.scores.append(score)
         full = np.array(self.scores[: len(self.scores) // BLOCK * BLOCK]).reshape(-1, BLOCK)
         if len(full) >= FEWEST and self.last is not None:
             centre = float(np.median(np.median(full, axis=1)[-BLOCKS:]))
-            left = max(0.0, drift.max_total - self.used)
+            if self.given_up:
+                shown = max(centre - REST, 0.0)
+                self.used += self.given_up - min(shown, self.given_up)
+                self.given_up = 0.0
+            left = drift.max_total - self.used
             target = float(np.clip(centre - REST, 0, left))
             step = drift.max_per_day * min((end - self.last) / DAY_NS, 1.0)
             self.offset += float(np.clip(target - self.offset, -step, step))
-            bound = max(left, min(drift.report, drift.max_total))
-            if centre <= bound:
-                self.beyond = False
-            elif self.offset >= left - 1e-12:
-                self.beyond = True
+            opens = max(left + REST, min(drift.report, drift.max_total))
+            if self.beyond:
+                self.beyond = centre > opens - REST
+            else:
+                self.beyond = centre > opens and self.offset >= left - 1e-12
         self.last = end
         return before, self.beyond
 
@@ -117,7 +132,8 @@ def test_the_line_moves_as_the_rule_says(seed: int) -> None:
         offset, beyond = oracle.see(float(score), int(end), int(version))
         assert followed.offset[0] == pytest.approx(offset, abs=1e-9)
         assert followed.beyond[0] == beyond
-    assert line.used == pytest.approx(oracle.used, abs=1e-9)
+        assert line.used + line.carried + line.offset <= drift.max_total + 1e-9
+    assert (line.used, line.carried) == pytest.approx((oracle.used, oracle.given_up), abs=1e-9)
 
 
 @settings(max_examples=40, deadline=None)
@@ -235,15 +251,110 @@ def test_beyond_the_bound_is_said_from_reaching_it_until_the_centre_is_back() ->
     assert ended == 608 + 8 * BLOCK - 2
 
 
-def test_a_new_version_begins_at_its_own_line_with_what_is_left() -> None:
+def test_what_a_new_version_shows_again_is_charged_but_once() -> None:
     drift, line = DriftConfig(max_per_day=50.0, max_total=3.0), LineState()
     walk(line, [2.0] * 400, steadily(400, DAY_NS // 50), drift)
-    ends = steadily(400, DAY_NS // 50, line.through or 0)
-    rows = np.full(400, 2.0), np.array(ends), np.zeros(400, bool)
-    told = follow_lines([line] * 400, *rows, 2, drift)
-    assert told.offset[: KNOWN + 1].tolist() == [0.0] * KNOWN + [1.0]
-    assert (line.offset, line.used, line.version) == (1.25, 1.75, 2)
-    assert told.beyond[KNOWN:].all()  # the centre is 2, and only 1.25 is left
+    assert line.offset == 1.75
+    for version in range(2, 12):
+        told = follow(line, [2.0] * 400, version, drift, DAY_NS // 50)
+        # its own line first, then what it shows itself, and the whole bound is there for it
+        assert told.offset[: KNOWN + 2].tolist() == [0.0] * KNOWN + [1.0, 1.75]
+        assert (line.offset, line.used, line.carried) == (1.75, 0.0, 0.0)
+        assert not told.beyond.any()
+
+
+def test_what_a_new_version_has_absorbed_stays_charged() -> None:
+    """By hand: 1.75 moved, 0.5 of it is still visible above the rest, so 1.25 are used up."""
+    drift, line = DriftConfig(max_per_day=50.0, max_total=3.0), LineState()
+    walk(line, [2.0] * 400, steadily(400, DAY_NS // 50), drift)
+    follow(line, [0.75] * (KNOWN - 1), 2, drift, DAY_NS // 50)
+    assert (line.used, line.carried, line.offset) == (0.0, 1.75, 0.0)
+    follow(line, [0.75] * 100, 2, drift, DAY_NS // 50)
+    assert (line.used, line.carried, line.offset) == (1.25, 0.0, 0.5)
+    told = follow(line, [2.5] * 400, 2, drift, DAY_NS // 50)
+    assert line.offset == 1.75  # all that is left
+    assert told.beyond[-1]
+
+
+def test_a_version_too_short_to_be_known_settles_nothing() -> None:
+    drift, line = DriftConfig(max_per_day=50.0, max_total=3.0), LineState()
+    walk(line, [2.0] * 400, steadily(400, DAY_NS // 50), drift)
+    for version in range(2, 30):
+        follow(line, [2.0] * (KNOWN - 1), version, drift, DAY_NS // 50)
+        assert (line.used, line.carried, line.offset) == (0.0, 1.75, 0.0)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 30))
+def test_refits_without_drift_cost_nothing(seed: int, n: int) -> None:
+    """However many: what is ordinary stays below the rest, so no line ever moves."""
+    rng = np.random.default_rng(seed)
+    drift, line = DriftConfig(), LineState()
+    for version in range(1, n + 1):
+        scores = rng.uniform(-1, REST, int(rng.integers(1, 400)))
+        follow(line, scores, version, drift, DAY_NS // 96)
+    assert (line.used, line.carried, line.offset, line.beyond) == (0.0, 0.0, 0.0, False)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    rise=st.floats(0.2, 1.5),
+    every=st.integers(400, 1000),
+    per_day=st.sampled_from([96, 360, 1440]),
+    total=st.sampled_from([1.0, 3.0, 8.0]),
+)
+def test_a_ramp_that_refits_absorb_bit_by_bit_is_told_before_long(
+    rise: float, every: int, per_day: int, total: float
+) -> None:
+    """Every model takes all that has happened before it for normal."""
+    drift = DriftConfig(max_per_day=2.0, max_total=total)
+    slope = rise / per_day  # a window; slower than the line may move
+    # the last centre of a version lags by at most 9 blocks and its first is at most 5 ahead; what
+    # lies between is moved and then absorbed, unless the first is not yet above the rest
+    last, first = slope * (every - 9 * BLOCK) - REST, max(0.0, slope * 5 * BLOCK - REST)
+    assume(last - first >= total / 30 and last + REST > drift.report)
+    versions = math.ceil(total / (last - first)) + 2
+    line, beyond = LineState(), list[bool]()
+    for version in range(1, versions + 1):
+        scores = slope * np.arange(every)
+        beyond += follow(line, scores, version, drift, DAY_NS // per_day).beyond.tolist()
+        assert line.used + line.carried + line.offset <= total + 1e-9
+    assert any(beyond)
+
+
+def test_about_the_level_that_opens_it_one_incident_stands_and_does_not_flicker() -> None:
+    """With nothing left to move, at half a line; it ends a quarter lower."""
+    drift, line = DriftConfig(max_per_day=50.0, max_total=3.0, report=0.5), LineState()
+    walk(line, [3.25] * 400, steadily(400, DAY_NS // 50), drift)
+    follow(line, [0.0] * 400, 2, drift, DAY_NS // 50)
+    assert (line.used, line.beyond) == (3.0, False)
+    rng = np.random.default_rng(0)
+    levels = 0.5 + np.repeat(rng.choice([-0.2, 0.1], 60), BLOCKS * BLOCK)
+    told = follow(line, levels, 2, drift, DAY_NS // 50)
+    assert int(told.crossed.sum()) == 1
+    assert told.beyond[-1]
+    assert not follow(line, [0.25] * 400, 2, drift, DAY_NS // 50).beyond[-1]
+
+
+def test_a_line_saved_before_refits_were_known_is_read() -> None:
+    line = LineState()
+    walk(line, [2.0] * 400, steadily(400, DAY_NS // 50), DriftConfig())
+    assert LineState.from_list(line.to_list()[:-1]) == line
+
+
+def test_a_state_that_forgets_what_is_not_settled_forgives_it() -> None:
+    drift, line = DriftConfig(max_per_day=50.0), LineState()
+    walk(line, [3.25] * 400, steadily(400, DAY_NS // 50), drift)
+    line.begin(2)
+    whole, broken = (LineState.from_list(orjson.loads(orjson.dumps(r))) for r in both(line))
+    for each in (whole, broken):
+        follow(each, [0.0] * KNOWN, 2, drift, DAY_NS // 50)
+    assert (whole.used, broken.used) == (3.0, 0.0)
+
+
+def both(line: LineState) -> tuple[list[Any], list[Any]]:
+    """Return the record of a line, and one without what is not settled."""
+    return line.to_list(), line.to_list()[:-1]
 
 
 def test_an_incident_of_drift_outlives_the_model_until_the_new_scores_are_known() -> None:
@@ -331,7 +442,7 @@ def test_a_constant_fault_is_swallowed_when_the_zone_says(
     windows = int(np.argmin(over))  # the first that is no alarm
     assert not over[-1]
     assert (size - 1) / drift.max_per_day <= windows * hop / DAY_NS <= days + 2 * hop / DAY_NS
-    assert line.beyond == (size > drift.max_total and line.offset == drift.max_total)
+    assert line.beyond == (size > drift.max_total + REST and line.offset == drift.max_total)
 
 
 def test_a_fault_beyond_the_zone_stays_above_the_line_for_ever() -> None:
@@ -372,6 +483,9 @@ def test_the_zone_says_what_the_settings_mean() -> None:
     words = swallowing_words(DriftConfig(), 15 * MINUTE)
     assert "at most 2 a day and 3 in all" in words
     assert "(s - 1) / 2 + 1.7 days" in words
+    with_refits = swallowing_words(DriftConfig(), 15 * MINUTE, refits=True)
+    assert with_refits.startswith(words)
+    assert "held against the first version" in with_refits
     still = swallowing_zone(DriftConfig(max_per_day=0), MINUTE)
     assert (still["moves"], still["quiet_up_to"], still["quiet_days"]) == (False, 1.0, None)
     assert swallowed_after(1.1, DriftConfig(max_per_day=0), MINUTE) == math.inf

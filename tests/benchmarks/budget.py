@@ -5,7 +5,7 @@ before the scored time; readings, windows, training, line, pipeline and incident
 a replay. The p-values of the same windows have to be as common as they say.
 
 A slow ramp is put on a machine besides: the smallest slope that is told of in spite of a line
-that moves.
+that moves, and of detectors that are fitted anew on the way.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -33,7 +34,17 @@ from tests.benchmarks.carrying import Fitted
 from tests.benchmarks.factories import PLANS, Plan
 from tests.benchmarks.fault_free import FAULT_FREE, fault_free
 from tests.benchmarks.recordings import FAMILIES, Recording, load
-from tests.benchmarks.slopes import SLOPES, Ramp, ramps, slopes_grid
+from tests.benchmarks.slopes import (
+    EVERY,
+    REFITTED,
+    SLOPES,
+    Ramp,
+    Refitted,
+    ramps,
+    refitted_grid,
+    refitted_ramps,
+    slopes_grid,
+)
 from tests.benchmarks.table import Figure, Grid, conclude, options, show
 from tests.benchmarks.tallies import Tally
 
@@ -42,6 +53,8 @@ BUDGET = 2.0  # incidents a machine-day
 RECORDED_BUDGET = 48.0  # the recordings are hours, not days
 QUICK_PLANS = [plan.shortened(machines=2, days=2, history_days=7) for plan in PLANS]
 QUICK_SLOPES, QUICK_ROWS = (SLOPES[0], SLOPES[-1]), (300, 600)
+REFITTED_SEEDS = 3  # as many of the first ones: every ramp fits detectors of its own
+QUICK_EVERY = 200
 
 
 class Clock:
@@ -77,6 +90,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for plan in arguments.plans:
         show(by_seed(plan, factories[plan.name], arguments.seeds))
     show(slopes_grid(found, arguments.plans[0].days))
+    with clock.part("ramps, fitted anew"):
+        refitted = _refitted(arguments)
+    show(refitted_grid(refitted, arguments.plans[0].days))
     with clock.part("fault-free recordings"):
         recorded = _recorded(free, arguments)
     show(by_family("Fault-free recordings, 48 a machine-day, without a target", recorded))
@@ -85,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     show(p_values_by_family("Normal parts of the recordings, without a target", normal))
     show(clock.grid())
     minutes = Figure("minutes", (time.monotonic() - began) / 60)
-    judged = figures(factories, moved, found)
+    judged = figures(factories, moved, found, refitted)
     return conclude([*judged, minutes], arguments, without_target(recorded, normal))
 
 
@@ -115,6 +131,15 @@ def _factories(
             found += ramps(steady, seed, known[steady.learned], arguments.slopes)
         print(f"seed {seed}: {sum(clock.seconds.values()):.0f} s", file=sys.stderr, flush=True)
     return tallies, moved, found
+
+
+def _refitted(arguments: Namespace) -> Refitted:
+    """Return the ramps of machines alone, without refits and with them."""
+    plan, found = replace(arguments.plans[0], machines=1), Refitted([], [])
+    for seed in arguments.seeds[:REFITTED_SEEDS]:
+        config = plan.config(seed, BUDGET, arguments.detector)
+        found += refitted_ramps(plan, seed, config, arguments.refitted, arguments.every)
+    return found
 
 
 def _fit(plan: Plan, seed: int, detector: Mapping[str, Any]) -> Fitted:
@@ -160,6 +185,8 @@ def _arguments(argv: Sequence[str] | None) -> Namespace:
     arguments.seeds = SEEDS[:1] if quick else SEEDS
     arguments.plans = QUICK_PLANS if quick else PLANS
     arguments.slopes = QUICK_SLOPES if quick else SLOPES
+    arguments.refitted = QUICK_SLOPES[-1:] if quick else REFITTED
+    arguments.every = QUICK_EVERY if quick else EVERY
     return arguments
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from tests.benchmarks.factories import Plan
-from tests.benchmarks.slopes import SLOPES, TOUCHED, Ramp, smallest
+from tests.benchmarks.slopes import SLOPES, TOUCHED, Ramp, Refitted, smallest
 from tests.benchmarks.table import Figure, Grid
 from tests.benchmarks.tallies import HEADINGS, LEVELS, Tally
 
@@ -42,7 +42,7 @@ def p_values_by_family(title: str, tallies: Tallies) -> Grid:
 
 
 def figures(
-    factories: Tallies, moved: Mapping[str, float], ramps: Sequence[Ramp]
+    factories: Tallies, moved: Mapping[str, float], ramps: Sequence[Ramp], refitted: Refitted
 ) -> Iterator[Figure]:
     """Yield the judged figures.
 
@@ -54,6 +54,8 @@ def figures(
         By plan, the farthest that any line moved.
     ramps : sequence of Ramp
         Judged is only that the smallest slope is among them.
+    refitted : Refitted
+        Of these too: with refits.
     """
     for name, tallies in factories.items():
         pooled = Tally.pooled(tallies)
@@ -69,6 +71,10 @@ def figures(
     for touched in TOUCHED:
         name = f"slow_fault.smallest_slope.{touched.replace(' ', '_')}"
         yield Figure(name, smallest(ramps, touched), max(SLOPES), "at most", form=".2f")
+        for how, found in (("alone", refitted.never), ("refitted", refitted.often)):
+            target = max(SLOPES) if how == "refitted" else None
+            slope = smallest(found, touched)
+            yield Figure(f"{name}.{how}", slope, target, "at most", form=".2f")
 
 
 def without_target(fault_free: Tallies, normal: Tallies) -> dict[str, float]:

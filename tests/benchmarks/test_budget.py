@@ -15,7 +15,7 @@ from tests.benchmarks import budget
 from tests.benchmarks.budget_results import figures
 from tests.benchmarks.factories import DAY_S, PLANS, STEADY
 from tests.benchmarks.fault_free import FAULT_FREE, fault_free
-from tests.benchmarks.slopes import SLOPES, TOUCHED, Ramp, smallest
+from tests.benchmarks.slopes import SLOPES, TOUCHED, Ramp, Refitted, refitted_ramps, smallest
 from tests.benchmarks.tallies import Tally, poisson_interval
 
 
@@ -61,11 +61,24 @@ def test_the_smallest_slope_is_the_one_from_which_on_every_seed_told() -> None:
     assert np.isnan(smallest([*found, _ramp(4, 0.4)], "one sensor"))
 
 
+def test_a_ramp_that_refits_have_learned_is_told_at_its_end() -> None:
+    """It goes through three of them and more; by its score it is ordinary."""
+    plan = replace(STEADY.shortened(machines=1, days=10, history_days=7), sensors=4, hop=8)
+    config = plan.config(11, 2.0, {})
+    found = refitted_ramps(plan, 11, config, [2.5], every=400, which=["one sensor"])
+    ((never,), (often,)) = found.never, found.often
+    assert (never.refits, never.told, never.drift) == (0, True, True)
+    assert (often.told, often.drift) == (True, True)
+    assert often.refits >= 3
+    assert often.static_score < 1 < never.static_score
+
+
 def test_targets_are_the_issues() -> None:
     tally = Tally(60, 60, 0, 1000, 100, 10, 0)
     found = [Ramp(touched, SLOPES[0], 1, drift=True, static_score=9) for touched in TOUCHED]
     names = [plan.name for plan in PLANS]
-    judged = list(figures({n: [tally] for n in names}, dict.fromkeys(names, 1.0), found))
+    factories, moved = {n: [tally] for n in names}, dict.fromkeys(names, 1.0)
+    judged = list(figures(factories, moved, found, Refitted(found, found)))
     targets = {f.name: f.target for f in judged if f.target is not None}
     assert all(figure.held for figure in judged)
     for name in names:
@@ -106,7 +119,8 @@ def test_a_quick_run_reports_every_part(
     assert budget.main(["--quick", *pair, "--data", str(real_data), "--json", str(file)]) == 0
     printed = capsys.readouterr().out
     assert printed.splitlines()[-1] == "held"
-    for title in ("Factory rough: 4 machine-days", "Ramps over 2 days", "95 % Poisson"):
+    titles = ("Factory rough: 4 machine-days", "Ramps over 2 days", "95 % Poisson", "fitted anew")
+    for title in titles:
         assert title in printed
     record = orjson.loads(file.read_bytes())
     assert record["figures"]["steady.expected"] == pytest.approx(8, abs=0.5)
