@@ -31,6 +31,8 @@ class Scorer:
         Neighbours; more than the bank can give are cut to all but one.
     alpha : float
         Weight of the density.
+    cells : int
+        Values in a window: the model's error is a mean over them.
 
     Attributes
     ----------
@@ -41,8 +43,8 @@ class Scorer:
     channels: tuple[str, ...]
     needs_views = False  # whether `evidence` reads the views of the windows
 
-    def __init__(self, bank: Bank, index: Index, *, k: int, alpha: float) -> None:
-        self.bank, self.index, self.alpha = bank, index, alpha
+    def __init__(self, bank: Bank, index: Index, *, k: int, alpha: float, cells: int = 1) -> None:
+        self.bank, self.index, self.alpha, self.cells = bank, index, alpha, cells
         self.k = max(1, min(k, len(bank) - 1))
 
     def score(self, z: NDArray[np.float32], error: Floats, views: Floats | None = None) -> Floats:
@@ -145,8 +147,8 @@ class Ares(Scorer):
 
     channels = ("reconstruction", "density")
 
-    def __init__(self, bank: Bank, index: Index, *, k: int, alpha: float) -> None:
-        super().__init__(bank, index, k=k, alpha=alpha)
+    def __init__(self, bank: Bank, index: Index, *, k: int, alpha: float, cells: int = 1) -> None:
+        super().__init__(bank, index, k=k, alpha=alpha, cells=cells)
         distances, numbers = self._neighbours_of_the_bank()
         self._reach = distances[:, -1]  # k-distance of each bank latent
         self._density = self._densities(distances, numbers)

@@ -15,14 +15,16 @@ from stream_ad.config import DetectorConfig, SensorConfig
 from stream_ad.detector.artifact import ADVICE, Arrays, pack_names, unpack_names
 from stream_ad.detector.bank import Bank
 from stream_ad.detector.calibration import Calibration
+from stream_ad.detector.cycle import Cycle
 from stream_ad.detector.daily import BINS, DailyCourse
 from stream_ad.detector.learning import Learned
 from stream_ad.detector.line import AlarmLine
 from stream_ad.detector.models import WindowModel, make_model
 from stream_ad.detector.parts import Parts
 from stream_ad.detector.scaling import Scaler
-from stream_ad.detector.scorers import SCORERS
+from stream_ad.detector.scorers import SCORERS, views_for
 from stream_ad.detector.settings import SETTINGS, check_settings
+from stream_ad.detector.small_banks import SmallBanks
 from stream_ad.detector.views import Views
 from stream_ad.errors import ArtifactCorrupt, ConfigError
 from stream_ad.windows.spec import WindowSpec, rfc3339
@@ -30,7 +32,7 @@ from stream_ad.windows.spec import WindowSpec, rfc3339
 if TYPE_CHECKING:
     from stream_ad.detector.detector import Detector
 
-SCALER = tuple(field.name for field in fields(Scaler) if field.name != "daily")
+SCALER = tuple(field.name for field in fields(Scaler) if field.name not in {"daily", "cycle"})
 # of the card, what `restore` reads
 NEEDED = {
     "settings": dict,
@@ -53,7 +55,7 @@ class Saved:
     scaler: Scaler
     model: WindowModel
     bank: Bank
-    views: Views | None
+    views: Views | SmallBanks | None
     scorer: Arrays
     calibration: Calibration
     line: AlarmLine
@@ -84,9 +86,15 @@ def describe(detector: Detector, config: DetectorConfig, learned: Learned) -> di
         "windows": grid | ({} if detector.spec is None else _spec_card(detector.spec)),
         "sensors": [
             sensor.model_dump()
-            | {"known": bool(known), "centre": centre, "spread": spread, "daily": daily}
-            for sensor, known, (centre, spread), daily in zip(
-                detector.sensors, detector.known, levels, _has_day(scaler), strict=True
+            | {"known": bool(known), "centre": centre, "spread": spread}
+            | {"daily": daily, "cycle": cycle}
+            for sensor, known, (centre, spread), daily, cycle in zip(
+                detector.sensors,
+                detector.known,
+                levels,
+                _has_day(scaler),
+                _has_cycle(scaler),
+                strict=True,
             )
         ],
         "history": learned.span,
@@ -110,12 +118,21 @@ def _has_day(scaler: Scaler) -> list[bool]:
     return [bool(sensor.any()) for sensor in scaler.daily.course.T]
 
 
+def _has_cycle(scaler: Scaler) -> list[bool]:
+    """Say of each sensor whether it has a course of the cycle."""
+    if scaler.cycle is None:
+        return [False] * len(scaler.centre)
+    return [bool((sensor != 1).any()) for sensor in scaler.cycle.gain.T]
+
+
 def stored(parts: Parts, calibration: Calibration, line: AlarmLine) -> Arrays:
     """Return everything but the weights as arrays."""
-    scaler, bank, views, daily = parts.scaler, parts.scorer.bank, parts.views, parts.scaler.daily
+    scaler, bank, views = parts.scaler, parts.scorer.bank, parts.views
+    daily, cycle = scaler.daily, scaler.cycle
     return {
         **({} if daily is None else _day(daily)),
-        **({} if views is None else {f"views.{n}": getattr(views, n) for n in Views.names()}),
+        **({} if cycle is None else {"cycle.gain": cycle.gain, "cycle.shift": cycle.shift}),
+        **({} if views is None else {f"views.{n}": getattr(views, n) for n in views.names()}),
         **{f"scorer.{name}": array for name, array in parts.scorer.arrays().items()},
         **{f"scaler.{part}": getattr(scaler, part) for part in SCALER},
         "bank.z": bank.z,
@@ -169,15 +186,19 @@ def _restore(card: dict[str, Any], weights: Arrays, arrays: Arrays) -> Saved:
         {name: torch.from_numpy(array) for name, array in weights.items()}
     )
     hop_ns, window_ns = (int(span) for span in arrays["calibration.span"])
-    line, views, scorer, daily = (
-        _of(part, arrays) for part in ("line", "views", "scorer", "daily")
+    line, views, scorer, daily, cycle = (
+        _of(part, arrays) for part in ("line", "views", "scorer", "daily", "cycle")
     )
     saved = Saved(
         settings=settings,
         config=config,
         sensors=sensors,
         spec=_spec(card["windows"], sensors),
-        scaler=Scaler(**{part: arrays[f"scaler.{part}"] for part in SCALER}, daily=_daily(daily)),
+        scaler=Scaler(
+            **{part: arrays[f"scaler.{part}"] for part in SCALER},
+            daily=_daily(daily),
+            cycle=Cycle(**cycle) if cycle else None,
+        ),
         model=model,
         bank=Bank(
             arrays["bank.z"],
@@ -186,7 +207,7 @@ def _restore(card: dict[str, Any], weights: Arrays, arrays: Arrays) -> Saved:
             arrays["bank.start"],
             arrays["bank.count"],
         ),
-        views=Views(**views) if SCORERS[config.scorer].needs_views else None,
+        views=views_for(model.length)(**views) if SCORERS[config.scorer].needs_views else None,
         scorer=scorer,
         calibration=Calibration(
             unpack_names(arrays, "calibration."),
@@ -234,6 +255,12 @@ def _check_shapes(saved: Saved) -> None:
         expected |= saved.views.expected(saved.model.length, sensors[0])
     if saved.scaler.daily is not None:
         expected["daily.course"] = (saved.scaler.daily.course.shape, (BINS, *sensors))
+    if saved.scaler.cycle is not None:
+        cells, cycle = (saved.model.length, *sensors), saved.scaler.cycle
+        expected |= {
+            "cycle.gain": (cycle.gain.shape, cells),
+            "cycle.shift": (cycle.shift.shape, cells),
+        }
     for name, (given, wanted) in expected.items():
         if given != wanted:
             raise ValueError(f"{name} has shape {given}; wanted is {wanted}")

@@ -78,7 +78,7 @@ def blamed(contributions: Floats, by_view: Floats, rest: Floats) -> Floats:
 
     Parameters
     ----------
-    contributions : float64 array (n, V + 1)
+    contributions : float64 array (n, V + 1), or (n, V) where the views say all
         Of the V views and of the rest.
     by_view : float64 array (n, V, C)
         Each sensor's part in each view.
@@ -96,7 +96,7 @@ def blamed(contributions: Floats, by_view: Floats, rest: Floats) -> Floats:
     >>> blamed(loud, np.array([[[1.0, 0.0]]]), np.array([[1.0, 1.0]]))
     array([[0.875, 0.125]])
     """
-    lines = np.concatenate([by_view, rest[:, None]], axis=1)  # (n, V + 1, C)
+    lines = np.concatenate([by_view, rest[:, None]], axis=1)[:, : contributions.shape[1]]
     named = np.stack([shares(line) for line in lines.transpose(1, 0, 2)], axis=1)
     loud = shares(contributions)
     heard = shares((loud[:, :, None] * named).sum(axis=1))

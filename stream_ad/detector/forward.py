@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from stream_ad.detector.blocks import BLOCK, blocks, one_thread
 from stream_ad.detector.models import WindowModel
 from stream_ad.detector.scaling import Scaler
-from stream_ad.detector.views import VIEWS, Views
+from stream_ad.detector.small_banks import SmallBanks
+from stream_ad.detector.views import Views
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def forward(
     start: NDArray[np.int64] | None = None,
     *,
     rebuilt: bool = False,
-    views: Views | None = None,
+    views: Views | SmallBanks | None = None,
 ) -> Passed:
     """Pass windows through the model in evaluation mode.
 
@@ -77,7 +78,8 @@ def forward(
     z = np.empty((n, model.network.latent_dim), np.float32)
     error, sensor_error = np.empty(n), np.empty((n, sensors))
     x_hat = np.empty_like(values) if rebuilt else None
-    view, amounts = None if views is None else views.on(device), np.empty((n, len(VIEWS)))
+    view = None if views is None else views.on(device)
+    amounts = np.empty((n, 0 if views is None else len(views.lines)))
     times = np.zeros(-(-n // BLOCK) * BLOCK, np.int64)
     times[:n] = 0 if start is None else start
     # torch's own memory: a matrix product may add in another order at another alignment

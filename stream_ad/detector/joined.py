@@ -11,12 +11,18 @@ from stream_ad.detector.ares import Floats, Scorer
 from stream_ad.detector.units import TailUnits
 from stream_ad.detector.views import VIEWS
 
+NEARER = 3  # one in so many of the k: ten reach beyond a kind of normal of few windows
+
 
 class Joined(Scorer):
     """The mean of four lines of evidence, each in the same unit.
 
     - *level*, *prediction*, *dispersion*: see `Views`;
-    - *neighbours*: mean distance of the latent to the k nearest of the bank.
+    - *neighbours*: how far the whole window lies from the most alike of the history: the
+      root of the squared distance of its latent to one of the bank and of what the model
+      could not rebuild of it, all cells together; the mean over the nearest third of the k.
+      For `linear`, whose components are at right angles to what they leave out, that is
+      about the distance of the windows themselves.
 
     Each is turned into `TailUnits`: minus the logarithm of how often normal windows that were
     not learned from show as much. Their mean is the raw score; an ordinary window has about
@@ -41,20 +47,22 @@ class Joined(Scorer):
     (True, ('level', 'prediction', 'dispersion', 'neighbours'))
     """
 
-    channels = (*VIEWS, "neighbours")
+    channels: tuple[str, ...] = (*VIEWS, "neighbours")
     needs_views = True
     _units: tuple[TailUnits, ...] = ()
 
     def evidence(
         self,
         z: NDArray[np.float32],
-        error: Floats,  # noqa: ARG002 - the neighbours say more
+        error: Floats,
         views: Floats | None = None,
     ) -> Floats:
         """Return the views and the distance to the neighbours; see `Scorer.evidence`."""
         assert views is not None, "asked for by `needs_views`"
-        distances, _ = self.index.search(z, self.k)
-        return np.concatenate([views, distances.mean(axis=1, keepdims=True)], axis=1)
+        distances, _ = self.index.search(z, max(1, self.k // NEARER))
+        left_out = np.sqrt(self.cells * np.asarray(error, np.float64))[:, None]
+        whole = np.hypot(distances, left_out).mean(axis=1, keepdims=True)
+        return np.concatenate([views, whole], axis=1)
 
     def calibrate(self, evidence: Floats) -> None:
         """Fix the units of each line of evidence."""

@@ -20,9 +20,8 @@ from stream_ad.detector.models import MODELS, WindowModel, make_model
 from stream_ad.detector.parts import Parts
 from stream_ad.detector.prepare import Prepared, prepare
 from stream_ad.detector.scaling import Scaler
-from stream_ad.detector.scorers import SCORERS
+from stream_ad.detector.scorers import SCORERS, views_for
 from stream_ad.detector.split import LEAST_CALIBRATION, LEAST_TRAINING
-from stream_ad.detector.views import Views
 from stream_ad.errors import ModelError, NotEnoughHistory
 from stream_ad.windows.batches import Windows
 from stream_ad.windows.spec import rfc3339
@@ -161,7 +160,7 @@ class _Learner:
         """Return parts fitted to training windows, and what the fit reports."""
         config, scaler = self.config, self.prepared.scaler
         if scaler.daily is not None and len(training) < len(self.prepared.training):
-            plain = replace(scaler, daily=None).scale(training.values)
+            plain = scaler.without_course().scale(training.values)
             scaler = replace(scaler, daily=scaler.daily.again(plain, training.start))
         model = _drawn(config, *training.values.shape[1:]).to(self.device)
         prepared = replace(self.prepared, scaler=scaler, training=training, label=label)
@@ -180,7 +179,8 @@ class _Learner:
         )
         views = None
         if SCORERS[config.scorer].needs_views:
-            views = Views.fit(scaler.scale(training.values, training.start))
+            scaled = scaler.scale(training.values, training.start)
+            views = views_for(model.length).fit(scaled, seed=config.seed)
         return Parts.assemble(config, scaler, model, bank, views, self.device), report
 
     def _clean(self, training: Windows, model: WindowModel) -> tuple[Windows, DetectorConfig]:

@@ -16,7 +16,8 @@ from stream_ad.detector.forward import Passed, forward
 from stream_ad.detector.index_choice import make_index
 from stream_ad.detector.models import WindowModel
 from stream_ad.detector.scaling import Scaler
-from stream_ad.detector.scorers import SCORERS
+from stream_ad.detector.scorers import scorer_for
+from stream_ad.detector.small_banks import SmallBanks
 from stream_ad.detector.views import Views
 
 
@@ -30,7 +31,7 @@ class Parts:
     scaler: Scaler
     model: WindowModel
     scorer: Scorer
-    views: Views | None
+    views: Views | SmallBanks | None
     checked: dict[str, Any]
 
     @classmethod
@@ -40,12 +41,14 @@ class Parts:
         scaler: Scaler,
         model: WindowModel,
         bank: Bank,
-        views: Views | None,
+        views: Views | SmallBanks | None,
         device: torch.device,
     ) -> Self:
         """Build the index over a bank and put the parts together."""
         index, checked = make_index(config.index, bank.z, device, k=config.k, seed=config.seed)
-        scorer = SCORERS[config.scorer](bank, index, k=config.k, alpha=config.alpha)
+        cells = model.length * model.sensors
+        kind = scorer_for(config.scorer, model.length)
+        scorer = kind(bank, index, k=config.k, alpha=config.alpha, cells=cells)
         return cls(scaler, model.eval(), scorer, views, checked)
 
     def passed(self, values: NDArray[np.float32], start: NDArray[np.int64] | None) -> Passed:

@@ -102,6 +102,8 @@ def prepare(
     scaler = Scaler.fit(teaching.values)
     if period_ns is not None and len(teaching):
         scaler = scaler.with_daily(teaching.values, teaching.start, period_ns)
+    if len(teaching):
+        scaler = scaler.with_cycle(teaching.values, teaching.start)
 
     def usable(rows: Rows, allowed: float) -> Rows:
         missing = missing_share(windows.values[rows], scaler.known)

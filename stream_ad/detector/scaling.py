@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_ad.detector.cycle import Cycle
 from stream_ad.detector.daily import DailyCourse
 
 KNEE = 3.0  # below it the squash is nearly linear, above it nearly logarithmic
@@ -37,6 +38,8 @@ class Scaler:
         NaN for a sensor without any value in the history.
     daily : DailyCourse or None
         What the hour of the day explains of the squashed values; it is taken off.
+    cycle : Cycle or None
+        What the slot of the window explains of the rest; it is taken off too.
 
     Examples
     --------
@@ -57,6 +60,7 @@ class Scaler:
     lowest: NDArray[np.float32]
     highest: NDArray[np.float32]
     daily: DailyCourse | None = None
+    cycle: Cycle | None = None
 
     @classmethod
     def fit(cls, values: NDArray[np.float32]) -> Scaler:
@@ -71,6 +75,16 @@ class Scaler:
         """Return the same with the daily course of windows (n, T, C), if they have one."""
         return replace(self, daily=DailyCourse.fit(self.scale(values), start, period_ns))
 
+    def with_cycle(
+        self, values: NDArray[np.float32], start: NDArray[np.int64] | None = None
+    ) -> Scaler:
+        """Return the same with the course of the cycle in windows (n, T, C), if they have one."""
+        return replace(self, cycle=Cycle.fit(self.scale(values, start)))
+
+    def without_course(self) -> Scaler:
+        """Return what only squashes."""
+        return replace(self, daily=None, cycle=None)
+
     @property
     def known(self) -> NDArray[np.bool_]:
         """Sensors that had any value in the history, bool array (C,)."""
@@ -82,7 +96,7 @@ class Scaler:
         start: NDArray[np.int64] | None = None,
         out: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
-        """Return squashed z-scores, less the course of the day.
+        """Return squashed z-scores, less the course of the day and of the cycle.
 
         Parameters
         ----------
@@ -109,12 +123,14 @@ class Scaler:
             z *= np.float32(KNEE)
         if self.daily is not None:
             z -= self._course(z, start)
-        return z
+        return z if self.cycle is None else self.cycle.off(z)
 
     def unscale(
         self, scaled: NDArray[np.float32], start: NDArray[np.int64] | None = None
     ) -> NDArray[np.float64]:
         """Return sensor units, float64 array (n, T, C); NaN for sensors not known."""
+        if self.cycle is not None:
+            scaled = self.cycle.on(scaled)
         if self.daily is not None:
             scaled = scaled + self._course(scaled, start)
         z = KNEE * np.sinh(np.minimum(np.abs(scaled, dtype=np.float64) / KNEE, 200.0))

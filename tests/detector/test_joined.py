@@ -26,23 +26,40 @@ DAY = 86_400 * 10**9
 MODELS = ("linear", "ae")
 
 
-def joined_of(n: int = 60, k: int = 3) -> Joined:
+def joined_of(n: int = 60, k: int = 3, cells: int = 1) -> Joined:
     z = np.random.default_rng(0).normal(size=(n, 2)).astype(np.float32)
     bank = Bank.build(z, np.ones(n), np.array(["m"] * n, object), np.arange(n), most=n)
-    return Joined(bank, ExactIndex(bank.z), k=k, alpha=0.5)
+    return Joined(bank, ExactIndex(bank.z), k=k, alpha=0.5, cells=cells)
 
 
 # --- the scorer by itself
 
 
-def test_evidence_is_the_views_and_the_mean_distance_to_the_neighbours() -> None:
-    joined, rng = joined_of(k=4), np.random.default_rng(1)
-    z, views = rng.normal(size=(7, 2)).astype(np.float32), rng.random((7, 3))
-    evidence = joined.evidence(z, np.ones(7), views)
-    apart = z[:, None].astype(np.float64) - joined.bank.z
-    near = np.sort(np.sqrt((apart**2).sum(axis=2)), axis=1)[:, :4].mean(axis=1)
+@pytest.mark.parametrize(("k", "nearest"), [(1, 1), (3, 1), (10, 3), (30, 10)])
+def test_neighbours_are_the_nearest_third_by_what_is_left_out_too(k: int, nearest: int) -> None:
+    """The latent's distance and that of the rest, at right angles to it, by Pythagoras."""
+    joined, rng = joined_of(k=k, cells=24), np.random.default_rng(1)
+    z, error, views = rng.normal(size=(7, 2)).astype(np.float32), rng.random(7), rng.random((7, 3))
+    evidence = joined.evidence(z, error, views)
+    apart = ((z[:, None].astype(np.float64) - joined.bank.z) ** 2).sum(axis=2)
+    whole = np.sqrt(np.sort(apart, axis=1)[:, :nearest] + 24 * error[:, None])
     np.testing.assert_array_equal(evidence[:, :3], views)
-    np.testing.assert_allclose(evidence[:, 3], near, rtol=1e-9)
+    np.testing.assert_allclose(evidence[:, 3], whole.mean(axis=1), rtol=1e-9)
+
+
+def test_of_a_linear_model_they_are_distances_of_the_windows_themselves() -> None:
+    """So where the history lies wholly within its components and the window does not."""
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(200, 3)) @ rng.normal(size=(3, 8))).reshape(200, 4, 2)
+    d = Detector("linear", "joined", k=1).fit(x)
+    assert d.card["latent_dim"] == 3
+    parts, odd = d._fitted(), rng.normal(size=(20, 4, 2)).astype(np.float32)
+    far = parts.evidence(odd, None)[:, 3]
+    flat, known = (
+        parts.scaler.scale(part.astype(np.float32)).reshape(len(part), -1) for part in (odd, x)
+    )
+    apart = np.linalg.norm(flat[:, None] - known, axis=2).min(axis=1)
+    np.testing.assert_allclose(far, apart, rtol=0.05)
 
 
 def test_the_raw_score_is_the_mean_over_the_lines_each_in_its_units() -> None:

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from scipy.spatial.distance import mahalanobis
 from sklearn.linear_model import Ridge
 
-from stream_ad.detector.views import FLOOR, QUIET, RIDGE, SHRINK, VIEWS, WALK, Views
+from stream_ad.detector.views import (
+    DISPERSIONS,
+    FLOOR,
+    LEVELS,
+    NEAREST,
+    QUIET,
+    RIDGE,
+    SHRINK,
+    VIEWS,
+    WALK,
+    Views,
+)
 
 NAN = np.nan
 T, C = 8, 3
@@ -53,25 +64,62 @@ def walk_of(normal: Floats) -> Floats:
     return np.asarray(WALK * np.mean([np.outer(step, step) for step in steps], axis=0))
 
 
-def distances(normal: Floats, rows: Floats, wider: Floats | float = 0.0) -> Floats:
-    """Mahalanobis distances by the inverse of the shrunk and widened covariance."""
+def inverse_of(normal: Floats) -> Floats:
+    """Return the inverse of the shrunk covariance, widened by the walk."""
     covariance = np.cov(normal.T, bias=True).reshape(len(normal.T), -1)
     own = np.diag(np.diag(covariance))
     some = 1e-3 * np.trace(covariance) / len(own) + np.zeros(len(own))
     shrunk = (1 - SHRINK) * covariance + SHRINK * (own + np.diag(some)) + FLOOR * np.eye(len(own))
-    inverse = np.linalg.inv(shrunk + wider)
-    return np.array([mahalanobis(row, normal.mean(axis=0), inverse) for row in rows])
+    return np.asarray(np.linalg.inv(shrunk + walk_of(normal)))
+
+
+def nearest(normal: Floats, rows: Floats, inverse: Floats) -> tuple[Floats, Floats]:
+    """Return the mean distance of each row to the nearest normal ones, and the mean of those."""
+    apart = np.array([[mahalanobis(row, one, inverse) for one in normal] for row in rows])
+    order = apart.argsort(axis=1)[:, :NEAREST]
+    return np.take_along_axis(apart, order, axis=1).mean(axis=1), normal[order].mean(axis=1)
+
+
+def nearest_levels(normal: Floats, rows: Floats) -> Floats:
+    return nearest(normal, rows, inverse_of(normal))[0]
+
+
+def nearest_dispersions(normal: Floats, rows: Floats) -> Floats:
+    return nearest(normal, rows, np.eye(rows.shape[1]))[0]
 
 
 @pytest.mark.parametrize(("length", "sensors"), [(8, 3), (4, 1), (5, 2), (17, 9)])
-def test_level_and_dispersion_are_distances_of_mahalanobis(length: int, sensors: int) -> None:
-    x, odd = history(300, length, sensors), 3 * history(40, length, sensors, seed=1)
+def test_level_and_dispersion_are_distances_to_the_nearest_of_the_history(
+    length: int, sensors: int
+) -> None:
+    x, odd = history(LEVELS, length, sensors), 3 * history(40, length, sensors, seed=1)
     amounts, _ = Views.fit(x)(odd)
-    level, lively = level_of(x), dispersion_of(x)
-    wanted = distances(level, level_of(odd), walk_of(level))
+    wanted = nearest_levels(level_of(x), level_of(odd))
     np.testing.assert_allclose(amounts[:, LEVEL], wanted, rtol=1e-6)
-    wanted = distances(lively, dispersion_of(odd))
+    wanted = nearest_dispersions(dispersion_of(x), dispersion_of(odd))
     np.testing.assert_allclose(amounts[:, DISPERSION], wanted, rtol=1e-6)
+
+
+def test_of_a_long_history_some_windows_are_compared_with() -> None:
+    x = history(DISPERSIONS + 100)
+    views = Views.fit(x)
+    for kept, whole, most in (
+        (views.level_rows, level_of(x), LEVELS),
+        (views.lively_rows, dispersion_of(x), DISPERSIONS),
+    ):
+        apart = np.abs(kept[:, None] - whole).max(axis=2)
+        assert apart.min(axis=1).max() < 1e-6
+        assert len(np.unique(apart.argmin(axis=1))) == len(kept) == most
+
+
+def test_what_lies_between_two_kinds_of_normal_is_none() -> None:
+    """At the middle of the history, and as lively as neither kind."""
+    noise = np.random.default_rng(0).normal(size=(3, LEVELS // 2, T, C)).astype(np.float32)
+    views = Views.fit(np.concatenate([noise[0] - 20, 8 * noise[0] + 20]))
+    usual = np.concatenate([views(noise[1] - 20)[0], views(8 * noise[1] + 20)[0]])
+    between = views(2.8 * noise[2])[0]
+    for view in (LEVEL, DISPERSION):
+        assert np.median(between[:, view]) > np.quantile(usual[:, view], 0.95)
 
 
 @pytest.mark.parametrize(("length", "sensors"), [(8, 3), (4, 1), (5, 2), (17, 9)])
@@ -90,12 +138,16 @@ def test_prediction_is_the_largest_residual_of_a_ridge_regression(
     np.testing.assert_allclose(parts[:, PREDICTION], wanted**2, rtol=1e-6, atol=1e-9)
 
 
-def test_a_sensors_part_is_its_squared_deviation_in_its_own_spread() -> None:
-    x, odd = history(), history(9, seed=1) + 2
+def test_a_sensors_part_is_its_squared_deviation_from_the_nearest_in_its_own_spread() -> None:
+    x, odd = history(LEVELS), history(9, seed=1) + 2
     _, parts = Views.fit(x)(odd)
-    for view, told in ((LEVEL, level_of), (DISPERSION, dispersion_of)):
-        apart = (told(odd) - told(x).mean(axis=0)) ** 2 / (told(x).var(axis=0) + FLOOR)
-        np.testing.assert_allclose(parts[:, view], apart, rtol=1e-6, atol=1e-9)
+    for view, told, metric in (
+        (LEVEL, level_of, inverse_of(level_of(x))),
+        (DISPERSION, dispersion_of, np.eye(C)),
+    ):
+        usual = nearest(told(x), told(odd), metric)[1]
+        apart = (told(odd) - usual) ** 2 / (told(x).var(axis=0) + FLOOR)
+        np.testing.assert_allclose(parts[:, view], apart, rtol=1e-5, atol=1e-9)
 
 
 def test_each_fault_is_loudest_in_the_view_that_is_made_for_it() -> None:
@@ -126,23 +178,25 @@ def test_a_gap_is_no_step_and_no_lull(place: slice) -> None:
 
 
 def test_the_dispersion_is_that_of_the_cells_that_are_there() -> None:
-    x, odd = history(), history(20, seed=1)
+    x, odd = history(LEVELS), history(20, seed=1)
     odd[:, 2:5, 1] = NAN
     there = np.nanstd(odd.astype(np.float64), axis=1)
-    wanted = distances(dispersion_of(x), np.log(there + QUIET))
+    wanted = nearest_dispersions(dispersion_of(x), np.log(there + QUIET))
     np.testing.assert_allclose(Views.fit(x)(odd)[0][:, DISPERSION], wanted, rtol=1e-6)
 
 
-def test_a_sensor_that_is_wholly_missing_is_ordinary_in_every_view() -> None:
-    x, odd = history(), history(20, seed=1)
+def test_a_sensor_that_is_wholly_missing_lies_at_the_mean_and_is_not_to_blame() -> None:
+    x, odd = history(LEVELS), history(20, seed=1)
     odd[:, :, 1] = NAN
     amounts, parts = Views.fit(x)(odd)
     assert (parts[:, :, 1] == 0).all()
-    wider = walk_of(level_of(x))
-    for view, told, walk in ((LEVEL, level_of, wider), (DISPERSION, dispersion_of, 0.0)):
+    for view, told, far in (
+        (LEVEL, level_of, nearest_levels),
+        (DISPERSION, dispersion_of, nearest_dispersions),
+    ):
         rows = told(odd)
         rows[:, 1] = told(x)[:, 1].mean()
-        np.testing.assert_allclose(amounts[:, view], distances(told(x), rows, walk), rtol=1e-6)
+        np.testing.assert_allclose(amounts[:, view], far(told(x), rows), rtol=1e-6)
     np.testing.assert_allclose(amounts[:, PREDICTION] ** 2, parts[:, PREDICTION].max(axis=1))
 
 
@@ -168,8 +222,7 @@ def test_gaps_in_the_history_do_not_make_a_whole_window_odd() -> None:
 def test_windows_shorter_than_four_slots_have_a_level_only(length: int) -> None:
     x, odd = history(100, length), history(9, length, seed=1) + 5
     amounts, parts = Views.fit(x)(odd)
-    level = level_of(x)
-    wanted = distances(level, level_of(odd), walk_of(level))
+    wanted = nearest_levels(level_of(x), level_of(odd))
     np.testing.assert_allclose(amounts[:, LEVEL], wanted, rtol=1e-6)
     assert (amounts[:, 1:] == 0).all()
     assert (parts[:, 1:] == 0).all()
@@ -210,6 +263,7 @@ def test_every_batch_size_gives_the_same_bytes(length: int, sensors: int) -> Non
             assert part.tobytes() == full[first : first + size].tobytes(), size
 
 
+@settings(deadline=None)
 @given(
     hnp.arrays(
         np.float32,

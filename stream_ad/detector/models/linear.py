@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from stream_ad.detector.models.base import Progress, WindowModel
 from stream_ad.detector.models.descent import mean_error
 
-EXPLAINED = 0.9  # share of the variance that the components explain, where that takes
-MOST = 32  # at most so many: densities mean less and cost more in more dimensions
+EXPLAINED = 0.99  # share of the variance that the components explain, where that takes
+MOST = 64  # at most so many: searches cost more in more dimensions
 EXACT = 1024  # side of the largest matrix that is decomposed exactly, in under a second
 OVERSAMPLED, ROUNDS = 16, 6  # of the randomised subspace iteration beyond that
 ROWS, COLUMNS = 512, 4096  # windows, or cells of few windows, taken at a time
@@ -28,7 +28,7 @@ class Principal(nn.Module):
     length, sensors : int
         T and C.
     latent_dim : int, optional
-        D; None: at most 32, and fewer than the cells.
+        D; None: at most 64, and fewer than the cells.
 
     Examples
     --------
@@ -85,8 +85,8 @@ class Linear(WindowModel):
     descends by gradient ends in the same subspace (Baldi and Hornik, "Neural networks and
     principal component analysis", 1989, fact 4). What a network is worth shows beside it.
 
-    D, where ``latent_dim`` is None, is the smallest number of components that explain 90 %
-    of the variance, at most 32. Asked for more than the history spans, it keeps what there
+    D, where ``latent_dim`` is None, is the smallest number of components that explain 99 %
+    of the variance, at most 64. Asked for more than the history spans, it keeps what there
     is. Each component points to where its largest cell is positive. ``network``, ``epochs``
     and negatives change nothing; the seed only where both sides of the history exceed 1024.
 
