@@ -118,11 +118,25 @@ class WindowsConfig(Section):
         return self
 
 
+# the family: each model's file in stream_ad/detector/models, and its class there
+MODELS = {
+    "linear": "Linear",
+    "ae": "Ae",
+    "lis_ae": "LisAe",
+    "linsep_lis_ae": "LinSepLisAe",
+    "ncae": "Ncae",
+    "deep_svdd": "DeepSvdd",
+    "deep_sad": "DeepSad",
+    "anorand": "AnoRand",
+}
+
+
 class DetectorConfig(Section):
     """The model, the scorer over its latents, and what both may cost."""
 
-    model: Literal["ae", "linear"] = "linear"
-    """What turns windows into latents and errors; `linear` needs neither network nor epochs."""
+    model: Annotated[str, Field(json_schema_extra={"enum": [*MODELS]})] = "linear"
+    """What turns windows into latents and errors; `linear` needs neither network nor epochs, `ncae`
+    stands a history that is not clean, `deep_sad` learns from labelled anomalies."""
     scorer: Literal["error", "ares", "joined"] = "joined"
     """What turns latents and errors into the raw score."""
     network: Literal["dense", "tcn"] = "dense"
@@ -148,6 +162,13 @@ class DetectorConfig(Section):
     """`auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1`."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Of everything random."""
+
+    @field_validator("model")
+    @classmethod
+    def _of_the_family(cls, model: str) -> str:
+        if model not in MODELS:
+            raise ValueError(f"one of {', '.join(MODELS)}")
+        return model
 
 
 class SeverityConfig(Section):
@@ -203,6 +224,9 @@ class TrainingConfig(Section):
     history_share: OpenShare = 0.5
     """First share of a recording that `replay` gets which is history, unless `--train-until` says
     otherwise; `train` takes all that it gets."""
+    every_windows: Annotated[int, Field(ge=10)] | None = None
+    """`replay` fits its detector anew after so many scored windows, on the newest `buffer_windows`
+    that are neither muted nor in an incident; null: never. `train` does not, `run` cannot yet."""
 
 
 class RegistryConfig(Section):

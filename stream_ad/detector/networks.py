@@ -53,6 +53,8 @@ class Dense(nn.Module):
         T and C.
     latent_dim : int, optional
         D; None follows `widths`.
+    bias : bool
+        False: the encoder has neither offsets nor learned scales of its units, see `_free`.
 
     Examples
     --------
@@ -63,16 +65,18 @@ class Dense(nn.Module):
     (torch.Size([3, 5]), torch.Size([3, 4, 2]))
     """
 
-    def __init__(self, length: int, sensors: int, latent_dim: int | None = None) -> None:
+    def __init__(
+        self, length: int, sensors: int, latent_dim: int | None = None, *, bias: bool = True
+    ) -> None:
         super().__init__()
         cells = length * sensors
         first, second, self.latent_dim = widths(cells, latent_dim)
         self.body = nn.Sequential(
             nn.Flatten(),  # (B, T, C) -> (B, T * C)
-            *_layer(cells, first),
-            *_layer(first, second),
+            *_layer(cells, first, bias=bias),
+            *_layer(first, second, bias=bias),
         )
-        self.latent = nn.Linear(second, self.latent_dim)
+        self.latent = nn.Linear(second, self.latent_dim, bias=bias)
         self.decoder = nn.Sequential(
             *_layer(self.latent_dim, second),
             *_layer(second, first),
@@ -98,6 +102,8 @@ class Tcn(nn.Module):
         T and C.
     latent_dim : int, optional
         D; None follows `widths`.
+    bias : bool
+        False: the encoder has neither offsets nor learned scales of its units, see `_free`.
 
     Examples
     --------
@@ -108,7 +114,9 @@ class Tcn(nn.Module):
     (torch.Size([3, 8]), torch.Size([3, 20, 2]))
     """
 
-    def __init__(self, length: int, sensors: int, latent_dim: int | None = None) -> None:
+    def __init__(
+        self, length: int, sensors: int, latent_dim: int | None = None, *, bias: bool = True
+    ) -> None:
         super().__init__()
         self.length = length
         self.latent_dim = widths(length * sensors, latent_dim)[2]
@@ -116,11 +124,15 @@ class Tcn(nn.Module):
         slots = math.ceil(length / 2**levels)
         self.padding = slots * 2**levels - length  # empty slots at the end
         self.down = nn.Sequential(
-            *_convolution(sensors, CHANNELS),  # (B, C, T) -> (B, 16, T)
-            *(layer for _ in range(levels) for layer in _convolution(CHANNELS, CHANNELS, 2)),
+            *_convolution(sensors, CHANNELS, bias=bias),  # (B, C, T) -> (B, 16, T)
+            *(
+                layer
+                for _ in range(levels)
+                for layer in _convolution(CHANNELS, CHANNELS, 2, bias=bias)
+            ),
             nn.Flatten(),  # (B, 16, S) -> (B, 16 * S)
         )
-        self.latent = nn.Linear(CHANNELS * slots, self.latent_dim)
+        self.latent = nn.Linear(CHANNELS * slots, self.latent_dim, bias=bias)
         self.up = nn.Sequential(
             *_layer(self.latent_dim, CHANNELS * slots),
             nn.Unflatten(1, (CHANNELS, slots)),
@@ -155,10 +167,26 @@ class Twice(nn.Module):
 NETWORKS: dict[str, type[Dense] | type[Tcn]] = {"dense": Dense, "tcn": Tcn}
 
 
-def _layer(wide: int, narrow: int) -> tuple[nn.Module, ...]:
-    return nn.Linear(wide, narrow), nn.LeakyReLU(SLOPE), nn.BatchNorm1d(narrow)
+def _layer(wide: int, narrow: int, *, bias: bool = True) -> tuple[nn.Module, ...]:
+    linear = nn.Linear(wide, narrow, bias=bias)
+    if not bias:
+        return linear, *_free(nn.BatchNorm1d(narrow, affine=False))
+    return linear, nn.LeakyReLU(SLOPE), nn.BatchNorm1d(narrow)
 
 
-def _convolution(before: int, after: int, stride: int = 1) -> tuple[nn.Module, ...]:
-    convolution = nn.Conv1d(before, after, 3, stride=stride, padding=1)
+def _convolution(
+    before: int, after: int, stride: int = 1, *, bias: bool = True
+) -> tuple[nn.Module, ...]:
+    convolution = nn.Conv1d(before, after, 3, stride=stride, padding=1, bias=bias)
+    if not bias:
+        return convolution, *_free(nn.BatchNorm1d(after, affine=False))
     return convolution, nn.LeakyReLU(SLOPE), nn.BatchNorm1d(after)
+
+
+def _free(norm: nn.BatchNorm1d) -> tuple[nn.Module, ...]:
+    """Put the activation behind the normalisation of an encoder without offsets.
+
+    The other way round its features have mean 0, so latents without offsets do too: nothing
+    but zero weights brings them near a centre.
+    """
+    return norm, nn.LeakyReLU(SLOPE)

@@ -63,6 +63,20 @@ def test_density_equals_novelty_lof_of_scikit_learn(k: int) -> None:
     np.testing.assert_allclose(raw, -peer.score_samples(queries.astype(np.float64)), rtol=1e-6)
 
 
+@pytest.mark.parametrize("k", [1, 7, 40])
+def test_with_duplicates_the_density_is_lof_over_the_unique_latents(k: int) -> None:
+    rng = np.random.default_rng(k)
+    once = rng.normal(size=(60, 4)).astype(np.float32)
+    z = rng.permutation(np.repeat(once, rng.integers(1, 9, size=60), axis=0))
+    queries = np.concatenate([once[:10], once[:10] + 0.01, rng.normal(size=(20, 4)) * 3])
+    peer = LocalOutlierFactor(n_neighbors=k, novelty=True).fit(once.astype(np.float64))
+    wanted = -peer.score_samples(queries.astype(np.float32).astype(np.float64))
+    raw = scorer_of(bank_of(z, np.zeros(len(z))), k, alpha=1).score(
+        queries.astype(np.float32), np.zeros(40)
+    )
+    np.testing.assert_allclose(raw, wanted, rtol=1e-6)
+
+
 def test_duplicates_count_once_and_never_divide_by_zero() -> None:
     z = np.repeat(np.random.default_rng(2).normal(size=(30, 3)), 50, axis=0).astype(np.float32)
     bank = bank_of(z, np.zeros(1500))

@@ -346,9 +346,18 @@ def test_settings_of_the_config_are_settings_of_the_detector() -> None:
     assert mine.keys() == {*SETTINGS, "device"}
 
 
-@pytest.mark.parametrize(
-    ("key", "table"), [("model", MODELS), ("scorer", SCORERS), ("network", NETWORKS)]
-)
+def test_every_model_is_the_class_of_its_file_and_in_the_schema() -> None:
+    for name, made in MODELS.items():
+        assert made.__module__.endswith(f".{name}")
+    schema = DetectorConfig.model_json_schema()["properties"]["model"]
+    assert set(schema["enum"]) == MODELS.keys()
+    with pytest.raises(
+        ConfigError, match=r"detector\.model = 'magic': allowed is one of linear, ae"
+    ):
+        parse_config({"detector": {"model": "magic"}})
+
+
+@pytest.mark.parametrize(("key", "table"), [("scorer", SCORERS), ("network", NETWORKS)])
 def test_the_config_allows_what_there_is(key: str, table: dict[str, object]) -> None:
     assert set(get_args(DetectorConfig.model_fields[key].annotation)) == table.keys()
 

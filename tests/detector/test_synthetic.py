@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from stream_ad.detector.synthetic import FAULTS, NOISE, inject
+from stream_ad.detector.synthetic import FAULTS, NOISE, inject, negatives, rare_anomalies
 from stream_ad.errors import InputError
 from tests.detector.streams import waves
 
@@ -209,3 +210,74 @@ def test_what_cannot_be_injected_is_an_input_error(kind: str, severity: float, s
         inject(waves(4), kind, severity, seed=0)
     with pytest.raises(InputError, match="shape"):
         inject(np.zeros((4, 2)), "spike", 1, seed=0)
+
+
+Make = Callable[[Values, int, int], Values]
+MANY: list[Make] = [negatives, rare_anomalies]
+
+
+@pytest.mark.parametrize("make", MANY)
+def test_many_anomalies_repeat_by_seed_and_keep_what_is_missing(make: Make) -> None:
+    x = waves(60, 12, 4)
+    x[:, 3:5, 1], x[:, :, 3] = np.nan, np.nan
+    before = x.tobytes()
+    a, b, c = (make(x, 40, seed) for seed in (1, 1, 2))
+    assert x.tobytes() == before
+    assert a.tobytes() == b.tobytes() != c.tobytes()
+    assert a.dtype == np.float32
+    assert (np.isnan(a) == np.isnan(x[:1])).all()
+
+
+@pytest.mark.parametrize("make", MANY)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 1), (7, 1, 5), (500, 1, 4)])
+@pytest.mark.parametrize("count", [1, 33, 700])
+def test_as_many_as_asked_for_from_any_history(
+    make: Make, shape: tuple[int, int, int], count: int
+) -> None:
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    made = make(x, count, 0)
+    assert made.shape[1:] == x.shape[1:]
+    assert np.isfinite(made).all()
+    lost = 0 if shape[1] == 1 or make is rare_anomalies else 0.7 * count  # what no fault changed
+    assert count - lost <= len(made) <= count
+
+
+def test_negatives_of_rows_differ_in_three_of_ten_sensors() -> None:
+    x = np.repeat(np.arange(50, dtype=np.float32), 10).reshape(50, 1, 10)
+    odd = negatives(x, 400, 0)
+    moved = odd - np.median(odd, axis=2, keepdims=True)
+    assert ((moved != 0).sum(axis=2) == 3).all()
+    assert moved[moved != 0].std() == pytest.approx(2, rel=0.1)
+
+
+def test_negatives_of_windows_are_of_every_kind_and_never_as_they_were() -> None:
+    x = waves(40, 12, 4)
+    rows = {row.tobytes() for row in x}
+    odd = negatives(x, 70, 0)
+    assert len(odd) == 70
+    assert not any(row.tobytes() in rows for row in odd)
+    only = negatives(x, 50, 0, kinds=[("spike", 5.0)])
+    moved = (only[:, None] - x[None]).reshape(50, 40, -1)
+    own = (moved != 0).sum(axis=2).argmin(axis=1)  # the window it was made of
+    moved = np.abs(moved[np.arange(50), own])
+    assert ((moved != 0).sum(axis=1) == 1).all()  # 30 % of four sensors
+    assert moved.max(axis=1) == pytest.approx(np.full(50, 5.0), rel=1e-4)
+
+
+def test_negatives_leave_out_what_no_fault_changed() -> None:
+    still = np.zeros((20, 6, 2), np.float32)
+    assert len(negatives(still, 10, 0, kinds=[("stuck", 1.0)])) == 0
+
+
+def test_rare_anomalies_come_from_few_rows_and_their_noise_from_after_smote() -> None:
+    """Along a line of rows the noise across it is whole; SMOTE of noisy rows would shrink it."""
+    x = np.zeros((2000, 1, 30), np.float32)
+    x[:, 0, 0] = 1000 * np.arange(2000)
+    odd = rare_anomalies(x, 100, 0)  # 5 % of all
+    assert odd[:, 0, 1:].std() == pytest.approx(3, rel=0.05)
+    copies, between = odd[:40, 0, 0], odd[40:, 0, 0]
+    assert np.abs(copies - 1000 * np.round(copies / 1000)).max() < 20
+    assert (np.abs(between - 1000 * np.round(between / 1000)) > 20).mean() > 0.8
+    assert len(np.unique(np.round(copies / 1000))) == 40  # 2 % of the rows, each once
+    more = rare_anomalies(x, 200, 0)
+    assert set(np.round(more[100:140, 0, 0])) != set(np.round(copies))

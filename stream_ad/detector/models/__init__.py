@@ -1,13 +1,13 @@
-"""The family of models: one file each, and this table."""
+"""The family of models, one file each; the table of their names is `config.scoring.MODELS`."""
+
+from importlib import import_module
 
 from stream_ad.config import DetectorConfig
-from stream_ad.detector.models.ae import Ae
+from stream_ad.config.scoring import MODELS as NAMES
 from stream_ad.detector.models.base import Output, WindowModel
-from stream_ad.detector.models.linear import Linear
 
 MODELS: dict[str, type[WindowModel]] = {
-    "ae": Ae,
-    "linear": Linear,
+    name: getattr(import_module(f"{__name__}.{name}"), made) for name, made in NAMES.items()
 }
 
 __all__ = ["MODELS", "Output", "WindowModel", "make_model"]

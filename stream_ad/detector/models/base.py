@@ -163,4 +163,6 @@ class WindowModel(nn.Module):
         # the mean over cells: a sum would grow with the window and swamp the density of ARES
         sensor_error = residual.square().sum(1) / cells.unsqueeze(1)  # (B, C)
         error = self.own_error(z, sensor_error.sum(1))
+        if seen is not None:  # nothing can be said of a window without any value
+            error = error.masked_fill(cells == 0, torch.nan)
         return Output(z, x_hat, error, sensor_error)

@@ -7,6 +7,7 @@ many of a machine's own faults will be found.
 
 from stream_ad.detector.synthetic.faults import FAULTS
 from stream_ad.detector.synthetic.injection import inject
+from stream_ad.detector.synthetic.negatives import negatives, rare_anomalies
 from stream_ad.detector.synthetic.noise import NOISE
 
-__all__ = ["FAULTS", "NOISE", "inject"]
+__all__ = ["FAULTS", "NOISE", "inject", "negatives", "rare_anomalies"]
