@@ -32,11 +32,12 @@ class Bare:
 
     Where the detector searches with hnsw, hnswlib as it comes is tried beside exact search, with
     as many links and candidates: those that a recall of 98 % needs, also far from the bank.
+    Of a scorer other than ``ares`` it gives the mean distance to the neighbours: less work than
+    any such scorer has, so that no speed is easier to reach for it.
 
     Parameters
     ----------
     detector : Detector
-        Of the scorer ``ares``.
     scaled : float32 array (n, T, C)
         Windows to choose the fastest search and block size with.
     """
@@ -48,6 +49,7 @@ class Bare:
         self._squares = self._bank.square().sum(1)
         self._columns = self._bank.T.contiguous()
         self._bank_error, self._alpha = scorer.bank.error, scorer.alpha
+        self._by_equation = detector.scorer == "ares"
         self.search: Search
         self.searches: tuple[Search, ...] = (self._by_distance, self._by_product)
         if scorer.index.name == "hnsw":
@@ -55,9 +57,10 @@ class Bare:
             self.searches += (self._by_hnsw,)
         tried = [(self._seconds(scaled, s, b), s, b) for s in self.searches for b in BLOCKS]
         _, self.search, self.block = min(tried, key=lambda row: row[0])
-        distance, near = self._bank_neighbours()
-        self._reach = distance[:, -1]
-        self._density = self._densities(distance, near)
+        if self._by_equation:
+            distance, near = self._bank_neighbours()
+            self._reach = distance[:, -1]
+            self._density = self._densities(distance, near)
 
     def found(self, scaled: NDArray[np.float32]) -> Found:
         """Return errors (n,), distances (n, K) and numbers of the nearest (n, K)."""
@@ -73,8 +76,11 @@ class Bare:
         return error, distance, near
 
     def scores(self, scaled: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the ARES scores (n,): the first ceiling."""
+        """Return the ARES scores, or mean distances, (n,): the first ceiling."""
         error, distance, near = self.found(scaled)
+        if not self._by_equation:
+            mean: NDArray[np.float64] = distance.mean(axis=1)
+            return mean
         rebuilt = error - np.median(self._bank_error[near], axis=1)
         lonely = self._density[near].mean(axis=1) / self._densities(distance, near)
         raw: NDArray[np.float64] = rebuilt + self._alpha * lonely

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from stream_ad.config import Config
 from stream_ad.detector import Detector
+from stream_ad.evaluation.judgement import judge_run, spans_of
 from stream_ad.evaluation.memory import run_in_memory
 from stream_ad.evaluation.outputs import Run
 from stream_ad.pipeline import Pipeline
@@ -60,6 +62,13 @@ class Carried:
     fitted: Fitted
     run: Run
     moved: float
+
+    def judged(self, recording: Recording) -> dict[str, Any]:
+        """Hold scores, alarms and incidents against the labels; see `judge_run`."""
+        fitted, run = self.fitted, self.run
+        spans = spans_of(run.events)
+        rows = recording.rows()
+        return judge_run(rows, run.scored, spans, fitted.spec, fitted.until, fitted.asked)
 
     def tally(self, recording: Recording | None = None) -> Tally:
         """Count; of a labelled recording the p-values of wholly normal windows only."""

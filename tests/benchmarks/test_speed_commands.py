@@ -10,6 +10,7 @@ import pyarrow.csv as arrow_csv
 import pytest
 import torch
 
+from stream_ad.config import DetectorConfig
 from tests.benchmarks import memory, scoring
 from tests.benchmarks.bare import Bare, K
 from tests.benchmarks.generated import DEAD_EVERY, FAULT_EVERY, FAULT_WINDOWS, Plant
@@ -30,6 +31,11 @@ def test_scoring_compares_product_and_ceiling(
     assert figures["whole/ceiling 8x64 0.5k"] > 0
     assert targets["detector/ceiling 8x64 0.5k"] == 0.8
     assert targets["whole/ceiling 8x64 0.5k"] == 0.5
+    assert {name for name in targets if name.endswith("default")} == {
+        "rows missing 8x64 0.5k default"
+    }
+    for part in ("detector/ceiling", "whole/ceiling", "detector_per_s", "whole_per_s"):
+        assert figures[f"{part} 8x64 0.5k default"] > 0
 
 
 def test_memory_carries_every_window(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,6 +77,22 @@ def test_the_ceiling_searches_the_whole_bank(index: str, kinds: int) -> None:
     for search in bare.searches:
         bare.search = search
         np.testing.assert_allclose(bare.found(scaled)[1], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_the_ceiling_of_the_default_is_the_mean_distance_to_its_neighbours() -> None:
+    """Over its own latents, by brute force."""
+    plant = Plant(1, 2, 4)
+    detector = scoring._default(plant, 64)
+    config = DetectorConfig()
+    assert (detector.model, detector.scorer) == (config.model, config.scorer)
+    parts = detector._fitted()
+    scaled = parts.scaler.scale(plant.windows(40).values)
+    with torch.no_grad():
+        queries = parts.model(torch.from_numpy(scaled)).z.double().numpy()
+    apart = np.linalg.norm(queries[:, None] - parts.scorer.bank.z[None].astype(np.float64), axis=2)
+    expected = np.sort(apart, axis=1)[:, :K].mean(axis=1)
+    scores = Bare(detector, scaled).scores(scaled)
+    np.testing.assert_allclose(scores, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_a_recording_holds_what_the_plant_says(tmp_path: Path) -> None:
