@@ -64,6 +64,7 @@ WHOLE: dict[str, dict[str, Any]] = {
         "model": "ae",
         "scorer": "error",
         "network": "tcn",
+        "scaling": "standard",
         "k": 3,
         "alpha": 0,
         "latent_dim": 2,

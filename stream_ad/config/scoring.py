@@ -141,8 +141,12 @@ class DetectorConfig(Section):
     """What turns latents and errors into the raw score."""
     network: Literal["dense", "tcn"] = "dense"
     """Body of the model: fully connected, or temporal convolutions."""
+    scaling: Literal["robust", "standard"] = "robust"
+    """How sensors are scaled: `robust`, by quantiles and squashed; `standard`, by mean and standard
+    deviation, for tables with `ares` or `error`."""
     k: Count = 10
-    """Neighbours that `ares` and `joined` look at; about 100 where the history is not clean."""
+    """Neighbours that `ares` looks at, about 100 where the history is not clean; `joined` looks at
+    a third of them."""
     alpha: Annotated[Finite, Field(ge=0, le=1e9)] = 0.5
     """Weight of the density in `ares`."""
     latent_dim: Count | None = None
@@ -162,6 +166,14 @@ class DetectorConfig(Section):
     """`auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1`."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Of everything random."""
+
+    @model_validator(mode="after")
+    def _fits_the_scorer(self) -> Self:
+        if self.scaling == "standard" and self.scorer == "joined":
+            raise ValueError(
+                "scaling robust with scorer joined: what it joins is measured in squashed values"
+            )
+        return self
 
     @field_validator("model")
     @classmethod

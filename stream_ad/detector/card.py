@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from stream_ad.detector.learning import Learned
 from stream_ad.detector.line import AlarmLine
 from stream_ad.detector.models import WindowModel, make_model
 from stream_ad.detector.parts import Parts
-from stream_ad.detector.scaling import Scaler
+from stream_ad.detector.scaling import ROBUST, Scaler
 from stream_ad.detector.scorers import SCORERS, views_for
 from stream_ad.detector.settings import SETTINGS, check_settings
 from stream_ad.detector.small_banks import SmallBanks
@@ -32,7 +32,7 @@ from stream_ad.windows.spec import WindowSpec, rfc3339
 if TYPE_CHECKING:
     from stream_ad.detector.detector import Detector
 
-SCALER = tuple(field.name for field in fields(Scaler) if field.name not in {"daily", "cycle"})
+SCALER = tuple(field.name for field in fields(Scaler) if field.default is MISSING)
 # of the card, what `restore` reads
 NEEDED = {
     "settings": dict,
@@ -198,6 +198,7 @@ def _restore(card: dict[str, Any], weights: Arrays, arrays: Arrays) -> Saved:
             **{part: arrays[f"scaler.{part}"] for part in SCALER},
             daily=_daily(daily),
             cycle=Cycle(**cycle) if cycle else None,
+            squashed=config.scaling == ROBUST,
         ),
         model=model,
         bank=Bank(

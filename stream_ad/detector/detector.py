@@ -53,9 +53,11 @@ class Detector:
         A key of ``SCORERS``: ``joined``, ``ares`` or ``error``.
     network : str
         ``dense`` or ``tcn`` (temporal convolutions, for long windows).
+    scaling : str
+        ``robust``, or ``standard`` for tables with ``ares`` or ``error``: see `Scaler`.
     k : int
-        Neighbours of ``ares`` and ``joined``, at least 1; more than the bank holds are cut.
-        About 100 where the history is not clean.
+        Neighbours of ``ares``, at least 1; more than the bank holds are cut. About 100 where
+        the history is not clean. ``joined`` looks at a third of them.
     alpha : float
         Weight of the density in ``ares``, at least 0.
     latent_dim : int, optional
@@ -123,6 +125,7 @@ class Detector:
         scorer: str = "joined",
         *,
         network: str = "dense",
+        scaling: str = "robust",
         k: int = 10,
         alpha: float = 0.5,
         latent_dim: int | None = None,
@@ -138,6 +141,7 @@ class Detector:
         self.model = model
         self.scorer = scorer
         self.network = network
+        self.scaling = scaling
         self.k = k
         self.alpha = alpha
         self.latent_dim = latent_dim

@@ -112,6 +112,7 @@ def learn(
         max_missing=max_missing,
         y=y,
         period_ns=window_ns // windows.values.shape[1] if clock else None,
+        scaling=config.scaling,
     )
     training, held_out = prepared.training, prepared.held_out
     learner = _Learner(config, device, prepared, y is not None, negatives)

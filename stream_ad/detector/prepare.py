@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_ad.detector.inputs import as_windows
-from stream_ad.detector.scaling import Scaler
+from stream_ad.detector.scaling import ROBUST, Scaler
 from stream_ad.detector.split import Rows, check_enough, split
 from stream_ad.windows.batches import Windows
 from stream_ad.windows.spec import WindowSpec, missing_share
@@ -61,6 +61,7 @@ def prepare(
     max_missing: float,
     y: NDArray[np.int64] | None = None,
     period_ns: int | None = None,
+    scaling: str = ROBUST,
 ) -> Prepared:
     """Split a history, fit the scaler and leave out what cannot be used.
 
@@ -80,6 +81,8 @@ def prepare(
     period_ns : int, optional
         Time between two slots, where the starts are times of a clock: then the scaler learns
         the course of the day.
+    scaling : str
+        See `Scaler`.
 
     Raises
     ------
@@ -99,7 +102,7 @@ def prepare(
     normal = np.flatnonzero(~np.isnan(windows.values).all(axis=(1, 2)) & (label >= 0))
     parts = split(windows.start[normal], window_ns, calibration_share)
     teaching = windows.take(normal[parts.training])
-    scaler = Scaler.fit(teaching.values)
+    scaler = Scaler.fit(teaching.values, scaling)
     if period_ns is not None and len(teaching):
         scaler = scaler.with_daily(teaching.values, teaching.start, period_ns)
     if len(teaching):

@@ -1,4 +1,4 @@
-"""Robust scaling per sensor: what every model sees instead of raw units."""
+"""Scaling per sensor: what every model sees instead of raw units."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from stream_ad.detector.cycle import Cycle
 from stream_ad.detector.daily import DailyCourse
 
+ROBUST = "robust"
 KNEE = 3.0  # below it the squash is nearly linear, above it nearly logarithmic
 FARTHEST = 1e18  # z-scores beyond are all alike; their squares still fit into float32
 SAMPLE = 1_000_000  # values per sensor from which the quantiles are taken
@@ -22,12 +23,16 @@ SMALLEST = 1e-30
 
 @dataclass(frozen=True, slots=True)
 class Scaler:
-    """Median and spread per sensor, then the soft squash ``3 asinh(z / 3)``.
+    """Centre and spread per sensor, then the soft squash ``3 asinh(z / 3)``.
 
-    The spread is the interquartile range; where half of the values or more are equal, the
-    range from the 0.5 % to the 99.5 % quantile; where even that is zero the sensor counts
-    as constant and 1 % of its level (0.01 at level 0) is its unit, so that it stands still
-    at 0 and shows when it moves. Both ranges are divided by those of a standard normal.
+    ``robust``, for sensors: the centre is the median, the spread the interquartile range;
+    where half of the values or more are equal, the range from the 0.5 % to the 99.5 %
+    quantile; where even that is zero the sensor counts as constant and 1 % of its level
+    (0.01 at level 0) is its unit, so that it stands still at 0 and shows when it moves. Both
+    ranges are divided by those of a standard normal.
+
+    ``standard``, for tables, as the papers have it: mean and standard deviation, no squash.
+    A single huge value of the history makes all others of its sensor alike.
 
     Works badly for a sensor that is constant in the history and whose meaningful moves
     are far smaller than 1 % of its level.
@@ -40,6 +45,8 @@ class Scaler:
         What the hour of the day explains of the squashed values; it is taken off.
     cycle : Cycle or None
         What the slot of the window explains of the rest; it is taken off too.
+    squashed : bool
+        Whether the squash is applied.
 
     Examples
     --------
@@ -61,13 +68,16 @@ class Scaler:
     highest: NDArray[np.float32]
     daily: DailyCourse | None = None
     cycle: Cycle | None = None
+    squashed: bool = True
 
     @classmethod
-    def fit(cls, values: NDArray[np.float32]) -> Scaler:
+    def fit(cls, values: NDArray[np.float32], scaling: str = ROBUST) -> Scaler:
         """Take centre and spread from windows ``(n, T, C)``; NaN = missing."""
-        columns = values.reshape(-1, values.shape[2])
-        level = [_levels(columns[:, sensor]) for sensor in range(columns.shape[1])]
-        return cls(*np.array(level, np.float64).reshape(-1, 4).T.astype(np.float32))
+        columns, robust = values.reshape(-1, values.shape[2]), scaling == ROBUST
+        level = [_levels(columns[:, sensor], robust) for sensor in range(columns.shape[1])]
+        parts = np.array(level, np.float64).reshape(-1, 4).T.astype(np.float32)
+        centre, spread, lowest, highest = parts
+        return cls(centre, spread, lowest, highest, squashed=robust)
 
     def with_daily(
         self, values: NDArray[np.float32], start: NDArray[np.int64], period_ns: int
@@ -96,7 +106,7 @@ class Scaler:
         start: NDArray[np.int64] | None = None,
         out: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
-        """Return squashed z-scores, less the course of the day and of the cycle.
+        """Return z-scores, squashed where that is asked for, less courses of day and cycle.
 
         Parameters
         ----------
@@ -114,13 +124,14 @@ class Scaler:
         """
         # numpy, not torch: its arcsinh is eight times as fast on a CPU; and a row for each
         # slot, since numpy is slow to repeat a short one
-        each = (values.shape[1], 1)
+        each, knee = (values.shape[1], 1), np.float32(KNEE if self.squashed else 1)
         with np.errstate(over="ignore", under="ignore"):
             z = np.subtract(values, np.tile(self.centre, each), out=out)
-            z *= np.tile(np.float32(1 / KNEE) / self.spread, each)
+            z *= np.tile(np.float32(1) / knee / self.spread, each)
             np.clip(z, -FARTHEST, FARTHEST, out=z)
-            np.arcsinh(z, out=z)
-            z *= np.float32(KNEE)
+            if self.squashed:
+                np.arcsinh(z, out=z)
+                z *= knee
         if self.daily is not None:
             z -= self._course(z, start)
         return z if self.cycle is None else self.cycle.off(z)
@@ -133,7 +144,9 @@ class Scaler:
             scaled = self.cycle.on(scaled)
         if self.daily is not None:
             scaled = scaled + self._course(scaled, start)
-        z = KNEE * np.sinh(np.minimum(np.abs(scaled, dtype=np.float64) / KNEE, 200.0))
+        z = np.abs(scaled, dtype=np.float64)
+        if self.squashed:
+            z = KNEE * np.sinh(np.minimum(z / KNEE, 200.0))
         return self.centre + np.copysign(z, scaled) * self.spread
 
     def expected(
@@ -154,15 +167,18 @@ class Scaler:
         return self.daily.at(start, scaled.shape[1])
 
 
-def _levels(column: NDArray[np.float32]) -> tuple[float, float, float, float]:
+def _levels(column: NDArray[np.float32], robust: bool) -> tuple[float, float, float, float]:
     """Return centre, spread, lowest and highest value of a sensor."""
     seen = column[np.isfinite(column)]
     if not len(seen):
         return np.nan, np.nan, np.nan, np.nan
     bounds = float(seen.min()), float(seen.max())
     seen = seen[:: -(-len(seen) // SAMPLE)].astype(np.float64)
-    centre, low, high, lowest, highest = (float(q) for q in np.quantile(seen, QUANTILES))
-    spread = (high - low) / NORMAL_IQR or (highest - lowest) / NORMAL_RANGE
+    if robust:
+        centre, low, high, lowest, highest = (float(q) for q in np.quantile(seen, QUANTILES))
+        spread = (high - low) / NORMAL_IQR or (highest - lowest) / NORMAL_RANGE
+    else:
+        centre, spread = float(seen.mean()), float(seen.std())
     if spread == 0:
         spread = CONSTANT_SHARE * (abs(centre) or 1.0)
     return centre, max(spread, RESOLUTION * abs(centre), SMALLEST), *bounds

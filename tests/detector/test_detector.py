@@ -214,6 +214,18 @@ def test_missing_cells_do_not_matter_whatever_they_hold(detector: Detector) -> N
     assert detector.score(x).raw.tobytes() == detector.score(infinite).raw.tobytes()
 
 
+def test_scaling_is_kept_and_refused_where_the_scorer_needs_the_squash(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(200, 4))
+    x[5] = 1000
+    plain, robust = (Detector("linear", "error", scaling=s).fit(x) for s in ("standard", "robust"))
+    assert not np.array_equal(plain.score(x).raw, robust.score(x).raw)
+    plain.save(tmp_path / "plain")
+    again = Detector.load(tmp_path / "plain")
+    assert again.score(x).raw.tobytes() == plain.score(x).raw.tobytes()
+    with pytest.raises(ConfigError, match="scaling robust with scorer joined"):
+        Detector("linear", "joined", scaling="standard").fit(x)
+
+
 def test_an_unknown_sensor_neither_feeds_nor_scores() -> None:
     x = waves(200)
     x[:, :, 2] = NAN

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from sklearn.preprocessing import StandardScaler
 
 from stream_ad.detector.scaling import Scaler
 
@@ -94,10 +95,11 @@ def test_missing_stays_missing_and_unknown_is_missing() -> None:
             st.just(NAN),
             st.sampled_from([0.0, 1e38, -1e38]),
         ),
-    )
+    ),
+    st.sampled_from(["robust", "standard"]),
 )
-def test_any_history_gives_finite_scales_and_finite_values(x: np.ndarray) -> None:
-    scaler = Scaler.fit(x)
+def test_any_history_gives_finite_scales_and_finite_values(x: np.ndarray, scaling: str) -> None:
+    scaler = Scaler.fit(x, scaling)
     assert (scaler.spread[scaler.known] > 0).all()
     assert np.isfinite(scaler.spread[scaler.known]).all()
     extremes = np.concatenate([x, np.full_like(x, 3.4e38), np.full_like(x, -3.4e38)])
@@ -114,6 +116,20 @@ def test_unscale_is_the_way_back(x: float, spread: float) -> None:
     back = scaler.unscale(scaler.scale(column(x))).item()
     # the centre, 7, takes some of float32's digits
     np.testing.assert_allclose(back, x, rtol=1e-4, atol=1e-4 * spread + 7e-6)
+
+
+def test_standard_is_that_of_the_reference_library() -> None:
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(500, 1, 3)) * [1, 50, 0.1] + [0, 9, -7]).astype(np.float32)
+    scaler = Scaler.fit(x, "standard")
+    expected = StandardScaler().fit_transform(x[:, 0].astype(np.float64))
+    np.testing.assert_allclose(scaler.scale(x)[:, 0], expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(scaler.unscale(scaler.scale(x)), x, rtol=1e-4, atol=1e-4)
+
+
+def test_a_constant_sensor_has_the_same_unit_either_way() -> None:
+    x = column(*[200] * 50)
+    assert Scaler.fit(x, "standard").spread == Scaler.fit(x).spread == 2
 
 
 def test_input_is_left_as_it_is() -> None:

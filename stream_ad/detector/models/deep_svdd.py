@@ -24,8 +24,8 @@ class DeepSvdd(Hypersphere):
     seed to seed: compare seeds) and where the history holds anomalies: they are drawn to the
     centre as well. Latents say little beyond the distance, so ARES adds little.
 
-    Costs two to four times the autoencoder's fit: the same steps in batches half as large, then
-    half as many for the encoder. Scoring costs what the autoencoder's does.
+    Costs two to four times the autoencoder's fit: as many epochs in batches half as large,
+    an eighth of them again for the encoder, and once more for the decoder alone. Scoring costs what the autoencoder's does.
 
     Examples
     --------
