@@ -83,8 +83,8 @@ PROTOCOL = (
     "*clean*: only the normal ones of the training part; *as it comes*: all of them; *10 %*: so "
     "many of its anomalies that they are that share. No row is drawn twice. Everybody gets the "
     "same splits.",
-    "One setting for all sets, `Detector(model, calibration_share=0.05)`: scaler, network, epochs "
-    "and k as they come; the latent has 8 numbers (thyroid 4, arrhythmia 32) as in the papers. "
+    'One setting for all sets, `Detector(model, scaling="standard", calibration_share=0.05)`: '
+    "network, epochs and k as they come; the latent has 8 numbers (thyroid 4, arrhythmia 32) as in the papers. "
     "The bank is the training part without validation and calibration.",
     "`deep_sad` gets 1 % of the training rows as labelled anomalies, which are then in no other "
     "part; the other models get no label at all.",
