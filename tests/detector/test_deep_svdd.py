@@ -94,7 +94,7 @@ def test_the_centre_does_not_move_while_the_encoder_learns(monkeypatch: pytest.M
     model = made()
     model.fit(noise(), noise(20, seed=1), epochs=1, seed=0)
     assert len(placed) == 1
-    assert torch.equal(model.c, placed[0])
+    torch.testing.assert_close(model.c / model.c[0], placed[0] / placed[0][0])
     assert (model.c.abs() >= 0.1 - 1e-7).all()
 
 
@@ -174,9 +174,28 @@ def test_normal_windows_come_closer_to_the_centre() -> None:
     near, _ = fitted(x)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DeepSvdd, "squared_distance", lambda self, x: 0 * self.encode(x).sum(1))
+        patch.setattr(Hypersphere, "_stretch", lambda self, normal: 1.0)
         untrained, _ = fitted(x)
-    assert torch.equal(near.c, untrained.c)
+    for model in near, untrained:  # latents and centre are stretched by one factor
+        model.network.latent.weight.data /= (length := model.c.norm())  # type: ignore[attr-defined]
+        model.c /= length
+    torch.testing.assert_close(near.c, untrained.c)
     assert near(x).error.mean() < untrained(x).error.mean()
+
+
+@pytest.mark.usefixtures("_few_steps")
+def test_the_latents_are_stretched_with_their_centre_and_rank_as_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x = noise()
+    stretched, report = fitted(x)
+    monkeypatch.setattr(Hypersphere, "_stretch", lambda self, normal: 1.0)
+    plain, _ = fitted(x)
+    factor = report["stretched"]
+    assert factor > 1
+    torch.testing.assert_close(stretched(x).error, plain(x).error * factor, rtol=1e-4, atol=0)
+    assert stretched(x).error.square().mean().item() == pytest.approx(1, rel=1e-3)
+    assert (stretched.c.abs() >= 0.1).all()
 
 
 @pytest.mark.usefixtures("_few_steps")
@@ -213,7 +232,7 @@ def test_the_report_is_what_a_card_can_hold_and_progress_only_grows() -> None:
     _, report = fitted(noise(), progress=told.append)
     assert set(report) == {
         *("autoencoder", "encoder", "decoder"),
-        *("centre_pushed", "latent_variance", "collapsed"),
+        *("centre_pushed", "latent_variance", "collapsed", "stretched"),
     }
     assert report["collapsed"] is False
     assert report["latent_variance"] > 0
@@ -238,7 +257,8 @@ def test_an_encoder_that_lost_the_windows_goes_back_to_the_autoencoder() -> None
         patch.setattr(DeepSvdd, "squared_distance", forgetting)
         model, report = fitted(x)
     assert report["collapsed"] is True
-    assert report["latent_variance"] > 1e-4
+    assert report["latent_variance"] < 1e-9
+    assert "stretched" not in report
     assert model(x).error.std() > 0.01
 
 
@@ -294,7 +314,7 @@ def test_the_centre_comes_back_from_disk(tmp_path: Path) -> None:
     model, other = detector._fitted().model, again._fitted().model
     assert isinstance(model, DeepSvdd)
     assert isinstance(other, DeepSvdd)
-    for name in ("c", "middle", "spread", "width"):
+    for name in ("level", "unit", "c", "middle", "spread", "home", "width"):
         assert torch.equal(getattr(model, name), getattr(other, name))
     assert again.decision_function(waves(50)).tobytes() == (
         detector.decision_function(waves(50)).tobytes()

@@ -29,12 +29,13 @@ class DeepSad(Hypersphere):
     less noise than where a batch of a small history happens to hold none or three (cardio,
     six seeds: AUC-ROC 97.5 +- 1.3 instead of 96.8 +- 1.9).
 
-    One labelled anomaly in a hundred windows is worth having: on tables it gains 1 to 14
-    points of AUC-ROC over Deep SVDD. Without any it *is* Deep SVDD, with its weaknesses.
+    One labelled anomaly in a hundred windows is worth having: over Deep SVDD it gains 7 to 15
+    points of AUC-ROC on cardio, satellite and thyroid, and depends far less on the seed.
+    Without any it *is* Deep SVDD, with its weaknesses.
 
-    Weak where the anomalies to come do not resemble the labelled ones: it then ranks like
-    Deep SVDD. Wrong labels harm: one normal window called an anomaly pushes its like away.
-    Labels of +1 change little; they only count as certain where eta is raised.
+    Weak where the anomalies to come do not resemble the labelled ones: it then knows no
+    more than Deep SVDD. Wrong labels harm: one normal window called an anomaly pushes its
+    like away. Labels of +1 change little; they only count as certain where eta is raised.
 
     Costs as `DeepSvdd`.
 

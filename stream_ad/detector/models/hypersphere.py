@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -60,6 +61,12 @@ class Hypersphere(WindowModel):
     knows the less, the closer normal windows came to c: expected values then tend to the
     mean window, most of all on long windows with the network ``tcn``.
 
+    Last, latents and c are stretched until the root mean squared distance of normal windows
+    is 1, if it is less. That changes no ranking, but ARES adds error and density, and an
+    error on a tenth of the density's scale would not be heard. Even so ARES with k = 10 ranks
+    below ``error`` where there are labels (satellite 86 against 92, thyroid 97 against 99.8);
+    with k = 100 it comes within a point.
+
     Attributes
     ----------
     level, unit : float tensor (C,)
@@ -68,8 +75,8 @@ class Hypersphere(WindowModel):
         The centre.
     middle, spread : float tensor (D,)
         Mean and standard deviation of the latents of normal windows.
-    width : float tensor (D,)
-        Their standard deviation before they were drawn to c: so wide the decoder sees them.
+    home, width : float tensor (D,)
+        The same before they were drawn to c: there and so wide the decoder sees them.
     """
 
     level: Tensor
@@ -77,6 +84,7 @@ class Hypersphere(WindowModel):
     c: Tensor
     middle: Tensor
     spread: Tensor
+    home: Tensor
     width: Tensor
 
     def __init__(
@@ -89,6 +97,7 @@ class Hypersphere(WindowModel):
         self.register_buffer("c", torch.full((wide,), LEAST))
         self.register_buffer("middle", torch.zeros(wide))
         self.register_buffer("spread", torch.ones(wide))
+        self.register_buffer("home", torch.zeros(wide))
         self.register_buffer("width", torch.ones(wide))
 
     def build(self, network: str, latent_dim: int | None) -> Body:
@@ -107,7 +116,7 @@ class Hypersphere(WindowModel):
     def decode(self, z: Tensor) -> Tensor:
         """Turn latents (B, D) into the windows (B, T, C) of the nearest that are known."""
         known = ((z - self.middle) / self.spread).clamp(-FARTHEST, FARTHEST)
-        return self._unscaled(self.network.decode(self.c + self.width * known))
+        return self._unscaled(self.network.decode(self.home + self.width * known))
 
     def squared_distance(self, x: Tensor) -> Tensor:
         """Return squared distances (B,) to c, summed over dimensions; NaN = missing, fed as 0."""
@@ -143,7 +152,8 @@ class Hypersphere(WindowModel):
         dict
             JSON values: how the three steps went, ``centre_pushed`` the share of c's
             coordinates that were moved away from 0, ``latent_variance`` of the normal
-            windows, all dimensions together, and ``collapsed``.
+            windows, all dimensions together, ``collapsed``, and where they did not, by how
+            much they were ``stretched``.
         """
         settings = _settings()
         self._measure(normal)
@@ -152,8 +162,8 @@ class Hypersphere(WindowModel):
                 normal, validation, epochs=epochs, seed=seed, progress=_part(progress, 0, ENCODED)
             )
         }
-        before = {name: value.clone() for name, value in self.state_dict().items()}
         report["centre_pushed"] = self.place_centre(normal)
+        before = {name: value.clone() for name, value in self.state_dict().items()}
         report["encoder"] = descend(
             self,
             len(normal),
@@ -164,11 +174,11 @@ class Hypersphere(WindowModel):
             settings=replace(settings, min_steps=max(1, settings.min_steps // DRAWN_STEPS)),
             progress=_part(progress, ENCODED, DRAWN),
         )
-        variance, report["collapsed"] = self._collapse(normal)
+        report["latent_variance"], report["collapsed"] = self._collapse(normal)
         if report["collapsed"]:
-            self.load_state_dict(before | {"c": self.c, "width": self.width})
-            variance, _ = self._collapse(normal)
-        report["latent_variance"] = variance
+            self.load_state_dict(before)
+        else:
+            report["stretched"] = self._stretch(normal)
         report["decoder"] = self._refit_decoder(
             normal, validation, epochs=epochs, seed=seed, progress=_part(progress, DRAWN, 1)
         )
@@ -180,9 +190,9 @@ class Hypersphere(WindowModel):
         Returns the share of coordinates that were pushed out to +-0.1.
         """
         z = self._latents(normal)
-        mean, self.width = z.mean(0), z.std(0, correction=0)
-        self.c = torch.copysign(mean.abs().clamp_min(LEAST), mean)
-        return float((mean.abs() < LEAST).double().mean())
+        self.home, self.width = z.mean(0), z.std(0, correction=0)
+        self.c = torch.copysign(self.home.abs().clamp_min(LEAST), self.home)
+        return float((self.home.abs() < LEAST).double().mean())
 
     def _rebuild(
         self, normal: Tensor, validation: Tensor, *, epochs: int, seed: int, progress: Progress
@@ -202,6 +212,15 @@ class Hypersphere(WindowModel):
             settings=_settings(),
             progress=progress,
         )
+
+    def _stretch(self, normal: Tensor) -> float:
+        """Blow latents and centre up until normal windows lie 1 from it; return the factor."""
+        mean = in_pieces(self.squared_distance, normal).double().mean()
+        factor = max(1.0, 1 / math.sqrt(float(mean)))
+        with torch.no_grad():
+            self.get_parameter("network.latent.weight").mul_(factor)
+        self.c = self.c * factor
+        return factor
 
     def _refit_decoder(
         self, normal: Tensor, validation: Tensor, *, epochs: int, seed: int, progress: Progress
