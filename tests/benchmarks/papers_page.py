@@ -84,7 +84,8 @@ PROTOCOL = (
     "many of its anomalies that they are that share. No row is drawn twice. Everybody gets the "
     "same splits.",
     'One setting for all sets, `Detector(model, scaling="standard", calibration_share=0.05)`: '
-    "network, epochs and k as they come; the latent has 8 numbers (thyroid 4, arrhythmia 32) as in the papers. "
+    "network, epochs and k as they come; the latent has 8 numbers (thyroid 4, arrhythmia 32) as "
+    "in the papers. "
     "The bank is the training part without validation and calibration.",
     "`deep_sad` gets 1 % of the training rows as labelled anomalies, which are then in no other "
     "part; the other models get no label at all.",
