@@ -107,9 +107,7 @@ def write_factory(options: DemoOptions) -> tuple[Path, Path]:
             "disorder_s": 90.0,
             "max_gap_s": 300.0,
         },
-        # these windows are smooth: their errors are small beside the density term of ARES,
-        # which would drown them
-        "detector": {"model": "ae", "scorer": "error", "seed": options.seed},
+        "detector": {"seed": options.seed},
         "training": {"history_share": HISTORY_DAYS / DAYS},
     }
     config = options.out / "demo.yaml"
