@@ -121,7 +121,7 @@ class ExactIndex:
     def _block(self, q: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Return squared distances and numbers for queries (B, D)."""
         if k + SPARE >= len(self):
-            return self._measure(q, self._every.expand(len(q), -1), k)
+            return self._measure(q, self._every.repeat(len(q), 1), k)
         squares, numbers, doubtful = self._by_product(q, k, self._rough)
         if doubtful.any():
             rows = doubtful.nonzero().flatten()

@@ -192,9 +192,11 @@ class _Learner:
         """
         if model.mined is None or not model.mined.any():
             return training, self.config
-        normal = np.flatnonzero(~model.mined.cpu().numpy())
+        kept = training.take(np.flatnonzero(~model.mined.cpu().numpy()))
+        if np.array_equal(kept.values, kept.values[:1].repeat(len(kept), 0), equal_nan=True):
+            return training, self.config  # all that ever moved was mined: nothing to compare with
         k = max(self.config.k, CONTAMINATED_K)
-        return training.take(normal), self.config.model_copy(update={"k": k})
+        return kept, self.config.model_copy(update={"k": k})
 
     def out_of_fold(self, window_ns: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return which training windows (n,) were judged by parts that never saw them, and how.

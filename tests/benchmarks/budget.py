@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from stream_ad.config import DetectorConfig, parse_config
+from stream_ad.config.scoring import MODELS
 from stream_ad.errors import InputError
 from tests.benchmarks.budget_results import (
     Tallies,
@@ -174,9 +175,10 @@ def _fit_recording(recording: Recording, arguments: Namespace) -> Fitted:
 
 def _arguments(argv: Sequence[str] | None) -> Namespace:
     parser = options((__doc__ or "").splitlines()[0])
-    fields, default = DetectorConfig.model_fields, DetectorConfig()
-    for key in ("model", "scorer"):
-        allowed, chosen = get_args(fields[key].annotation), getattr(default, key)
+    default = DetectorConfig()
+    scorers = get_args(DetectorConfig.model_fields["scorer"].annotation)
+    for key, allowed in {"model": [*MODELS], "scorer": scorers}.items():
+        chosen = getattr(default, key)
         parser.add_argument(f"--{key}", choices=allowed, default=chosen, help=f"({chosen})")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), metavar="DIR")
     arguments = parser.parse_args(argv)

@@ -8,11 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stream_ad.detector.blocks import one_thread
 from stream_ad.detector.models.ae import Ae
 from stream_ad.detector.models.descent import Descent, descend, mean_error
 from stream_ad.errors import ModelError
-from tests.detector.streams import few_steps
 
 
 class Point(nn.Module):
@@ -74,21 +72,3 @@ def test_the_mean_error_does_not_depend_on_the_pieces() -> None:
     whole = mean_error(model, x)
     assert mean_error(model, x, rows=3) == pytest.approx(whole, rel=1e-6)
     assert whole == pytest.approx(float(model(x).error.mean().detach()), rel=1e-6)
-
-
-def test_labelled_anomalies_do_not_teach_the_autoencoder(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    torch.manual_seed(0)
-    x = torch.randn(60, 4, 2)
-    y = torch.zeros(60)
-    y[::3] = -1
-    states = []
-    for inputs, labels in ((x, y), (x[y >= 0], None)):
-        torch.manual_seed(1)
-        model = Ae(4, 2)
-        with one_thread():
-            few_steps(monkeypatch)
-            model.fit(inputs, x[:5], y=labels, epochs=1, seed=3)
-        states.append(model.state_dict())
-    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])

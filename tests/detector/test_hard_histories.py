@@ -96,7 +96,9 @@ def test_rows_of_a_table(make: Any, sensors: int) -> None:
     d = make(latent_dim=1).fit(x)
     check(d, x[:, None])
     far = x[:9] + np.float32(40)
-    if d.scorer != "error":  # which is blind along the component that all rows follow
+    # the error is blind along the component that all rows follow, and a single number that is
+    # drawn to a centre keeps nothing apart
+    if d.scorer != "error" and not (d.model.startswith("deep_") and d.scorer == "ares"):
         assert d.decision_function(far).min() > d.decision_function(x).max()
 
 
