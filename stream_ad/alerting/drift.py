@@ -22,9 +22,10 @@ DAY_NS = 86_400 * NS
 BLOCK = 16  # windows; the median of so many does not mind a fault of a few
 BLOCKS = 16  # remembered
 FEWEST = 8  # blocks that say what is ordinary
-REST = (
-    0.25  # what is ordinary wobbles by so much without any drift; a line that followed would rise
-)
+# what is ordinary wobbles by so much without drift, and a line that followed would rise; but the
+# p-values of a machine that drifts stay too low by as much
+REST = 0.125
+CALM = 0.25  # so far below where it opened a drift incident closes: noise opens one, not many
 
 
 @dataclass(slots=True)
@@ -150,7 +151,7 @@ class LineState:
             self.highest = max(self.highest, self.offset)
         # with nothing left to move, a centre not worth a report is not worth an incident
         bound = max(left + REST, min(drift.report, drift.max_total))
-        if centre <= bound - REST:  # what wobbles about its bound opens one incident, not many
+        if centre <= bound - CALM:
             self.beyond = False
         elif centre > bound and self.offset >= left:
             self.beyond = True
