@@ -151,7 +151,7 @@ class LineState:
             self.highest = max(self.highest, self.offset)
         # with nothing left to move, a centre not worth a report is not worth an incident
         bound = max(left + REST, min(drift.report, drift.max_total))
-        if centre <= bound - CALM:
+        if centre <= bound - min(CALM, bound / 2):
             self.beyond = False
         elif centre > bound and self.offset >= left:
             self.beyond = True

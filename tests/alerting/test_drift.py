@@ -109,7 +109,7 @@ class Oracle:
             self.offset += float(np.clip(target - self.offset, -step, step))
             opens = max(left + REST, min(drift.report, drift.max_total))
             if self.beyond:
-                self.beyond = centre > opens - CALM
+                self.beyond = centre > opens - min(CALM, opens / 2)
             else:
                 self.beyond = centre > opens and self.offset >= left - 1e-12
         self.last = end
