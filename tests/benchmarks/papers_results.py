@@ -41,6 +41,9 @@ class Over(NamedTuple):
         return f"{self.mean:.1f}" + ("" if self.sd is None else f" ± {self.sd:.1f}")
 
 
+TWO_PHASES = {"lis_ae", "linsep_lis_ae"}
+
+
 class Results:
     """Figures of finished runs, looked up by what they are of.
 
@@ -50,9 +53,9 @@ class Results:
     """
 
     def __init__(self, runs: Mapping[Job, Figures]) -> None:
-        self.runs = runs
+        self.runs = {job: _of_both_phases(job, figures) for job, figures in runs.items()}
         self._seeds: dict[tuple[str, str, str, str], list[Figures]] = {}
-        for job, figures in runs.items():
+        for job, figures in self.runs.items():
             key = job.group, job.subject, job.training, job.detector
             self._seeds.setdefault(key, []).append(figures)
 
@@ -99,6 +102,13 @@ class Results:
             where = f"{group}.{training}.{subject}.{detector}".replace(" ", "_")
             flat |= {f"{where}.{key}": Over.of([f[key] for f in found]).mean for key in found[0]}
         return flat
+
+
+def _of_both_phases(job: Job, figures: Figures) -> Figures:
+    """Add the first phase of a fit that skipped its second: it ended where the first did."""
+    if job.detector not in TWO_PHASES or "error" not in figures:
+        return figures
+    return {"phase_1": figures["error"]} | figures
 
 
 def beside(results: Results, name: str, training: str, who: str) -> Over:
