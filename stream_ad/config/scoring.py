@@ -143,7 +143,7 @@ class DetectorConfig(Section):
     """Body of the model: fully connected, or temporal convolutions."""
     scaling: Literal["robust", "standard"] = "robust"
     """How sensors are scaled: `robust`, by quantiles and squashed; `standard`, by mean and standard
-    deviation, for tables with `ares` or `error`."""
+    deviation, for tables with `ares` or `error`; not with `ncae`."""
     k: Count = 10
     """Neighbours that `ares` looks at, about 100 where the history is not clean; `joined` looks at
     a third of them."""
@@ -173,6 +173,8 @@ class DetectorConfig(Section):
             raise ValueError(
                 "scaling robust with scorer joined: what it joins is measured in squashed values"
             )
+        if self.scaling == "standard" and self.model == "ncae":
+            raise ValueError("scaling robust with model ncae: it undoes the squash by itself")
         return self
 
     @field_validator("model")

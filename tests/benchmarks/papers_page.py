@@ -83,7 +83,8 @@ PROTOCOL = (
     "*clean*: only the normal ones of the training part; *as it comes*: all of them; *10 %*: so "
     "many of its anomalies that they are that share. No row is drawn twice. Everybody gets the "
     "same splits.",
-    'One setting for all sets, `Detector(model, scaling="standard", calibration_share=0.05)`: '
+    'One setting for all sets, `Detector(model, scaling="standard", calibration_share=0.05)` '
+    "(`ncae`: robust, whose squash it undoes by itself): "
     "network, epochs and k as they come; the latent has 8 numbers (thyroid 4, arrhythmia 32) as "
     "in the papers. "
     "The bank is the training part without validation and calibration.",

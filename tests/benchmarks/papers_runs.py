@@ -104,7 +104,7 @@ def settings_of(job: Job) -> dict[str, Any]:
     return {
         "model": job.detector,
         "scorer": "ares",
-        "scaling": "standard",
+        "scaling": "robust" if job.detector == "ncae" else "standard",
         "k": K_CLEAN,
         "latent_dim": latents,
         "calibration_share": CALIBRATION_SHARE,

@@ -224,6 +224,8 @@ def test_scaling_is_kept_and_refused_where_the_scorer_needs_the_squash(tmp_path:
     assert again.score(x).raw.tobytes() == plain.score(x).raw.tobytes()
     with pytest.raises(ConfigError, match="scaling robust with scorer joined"):
         Detector("linear", "joined", scaling="standard").fit(x)
+    with pytest.raises(ConfigError, match="scaling robust with model ncae"):
+        Detector("ncae", "error", scaling="standard").fit(x)
 
 
 def test_an_unknown_sensor_neither_feeds_nor_scores() -> None:
