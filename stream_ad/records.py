@@ -180,6 +180,74 @@ class ScoreRecord(_Output):
     model_version: int
 
 
+class LabelRecord(_Output):
+    """What an operator says of an incident; key of the labels topic: the incident's id.
+
+    The last one of an incident counts. It names machine and span, so that whoever never saw the
+    incident understands it. ``started_at`` and ``ended_at`` are event times; ``ended_at`` is null
+    while the incident is open. ``labelled_at`` is the event time from which on the label counts.
+    ``new_normal`` says that what the incident shows is what is normal from now on: for its
+    machine, or for all machines of its group.
+
+    Examples
+    --------
+    >>> label = LabelRecord(incident_id="0123456789abcdef", label="normal", machine_id="m",
+    ...     machine_group="default", started_at="2024-01-01T00:00:00Z", ended_at=None,
+    ...     labelled_at="2024-01-02T00:00:00Z", new_normal="machine")
+    >>> LabelRecord.model_validate_json(label.model_dump_json()) == label
+    True
+    """
+
+    incident_id: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
+    label: Literal["normal", "anomaly"]
+    machine_id: str
+    machine_group: str
+    started_at: str
+    ended_at: str | None
+    labelled_at: str
+    new_normal: Literal["no", "machine", "group"] = "no"
+
+
+class ModelRecord(_Output):
+    """The announcement of a promotion; key of the models topic: ``GROUP/PROMOTION``.
+
+    Parameters
+    ----------
+    machine_group : str
+    promotion : int
+        Counts promotions of the group from 1, a rollback among them.
+    model_version : int
+        Of the registry.
+    card_sha256 : str
+        Digest of the artifact's card, which holds those of its other files.
+    effective_from : str
+        RFC 3339: the first window end that it may score.
+    reference : int
+        Version that drift is judged by.
+    reason : str
+    """
+
+    machine_group: str
+    promotion: int
+    model_version: int
+    card_sha256: str
+    effective_from: str
+    reference: int
+    reason: str
+
+
+class ActivationRecord(_Output):
+    """The first input offset of a partition from which on a promotion counts.
+
+    It lies in the same partition of the state topic, under a key of group and offset.
+    """
+
+    machine_group: str
+    promotion: int
+    model_version: int
+    first_offset: int
+
+
 def incident_id(machine_id: str, kind: Kind, started_at: str) -> str:
     """Return the id that a replay gives the same incident again.
 

@@ -86,6 +86,7 @@ def _type(part: dict[str, Any]) -> str:
             return f"list of {_type(items)}"
         return "list of names or sections" if "Sensor" in items["$ref"] else "list of sections"
     words = {"number": "number", "integer": "whole number", "string": "text", "null": "null"}
+    words["boolean"] = "`true`, `false`"
     bounds = {
         "minimum": "from",
         "exclusiveMinimum": "above",

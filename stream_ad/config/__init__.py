@@ -12,10 +12,8 @@ from stream_ad.config.reading import LATER, load_config, parse_config, read_sett
 from stream_ad.config.scoring import (
     AlarmConfig,
     DetectorConfig,
-    RegistryConfig,
     SensorConfig,
     SeverityConfig,
-    TrainingConfig,
     WindowsConfig,
 )
 from stream_ad.config.service import (
@@ -25,6 +23,7 @@ from stream_ad.config.service import (
     SecurityConfig,
     TopicsConfig,
 )
+from stream_ad.config.training import GateConfig, RegistryConfig, TrainingConfig
 from stream_ad.config.tree import Config
 
 __all__ = [
@@ -37,6 +36,7 @@ __all__ = [
     "DetectorConfig",
     "DriftConfig",
     "FieldsConfig",
+    "GateConfig",
     "InputConfig",
     "KafkaConfig",
     "LimitsConfig",

@@ -18,17 +18,7 @@ from stream_ad.redaction import HIDDEN, shown
 ENV_PREFIX = "STREAM_AD__"
 
 # Keys of the contract whose feature is not built yet; a dotted path, children included.
-LATER = (
-    "groups",
-    "kafka.topics.labels",
-    "kafka.topics.models",
-    "registry.keep",
-    "training.every_s",
-    "training.on_drift",
-    "training.lead_s",
-    "training.quarantine_s",
-    "training.gate",
-)
+LATER = ("groups",)
 
 ABSENT = object()
 

@@ -226,25 +226,3 @@ class AlarmConfig(Section):
         if self.m > self.n:
             raise ValueError(f"m at most n ({self.n})")
         return self
-
-
-class TrainingConfig(Section):
-    """What of a recording is history, and how much of it is used."""
-
-    min_windows: Annotated[int, Field(ge=10)] = 20
-    """Least windows of history."""
-    buffer_windows: Annotated[int, Field(ge=10)] = 50_000
-    """Most windows of history that are kept, the newest ones; at most 512 MiB of them."""
-    history_share: OpenShare = 0.5
-    """First share of a recording that `replay` gets which is history, unless `--train-until` says
-    otherwise; `train` takes all that it gets."""
-    every_windows: Annotated[int, Field(ge=10)] | None = None
-    """`replay` fits its detector anew after so many scored windows, on the newest `buffer_windows`
-    that are neither muted nor in an incident; null: never. `train` does not, `run` cannot yet."""
-
-
-class RegistryConfig(Section):
-    """Where trained detectors lie: a folder; null means that a replay trains its own."""
-
-    uri: str | None = None
-    """Folder of trained detectors; null: a replay trains its own."""

@@ -10,6 +10,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    ValidationInfo,
     WithJsonSchema,
     field_validator,
     model_validator,
@@ -58,7 +59,10 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _truth_is_no_number(cls, value: object) -> object:
-        if isinstance(value, bool):  # YAML reads yes, no, on and off so; pydantic would as 1 and 0
+    def _truth_is_no_number(cls, value: object, info: ValidationInfo) -> object:
+        wanted = cls.model_fields[info.field_name or ""].annotation
+        if (
+            isinstance(value, bool) and wanted is not bool
+        ):  # YAML reads yes, no, on and off so; pydantic would as 1 and 0
             raise ValueError("no truth value (text such as yes or on needs quotes)")
         return value

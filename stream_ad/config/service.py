@@ -31,6 +31,10 @@ class TopicsConfig(Section):
     """Records that could not be used, with the cause."""
     state: Topic = "stream-ad.state"
     """Machine states; compacted, as many partitions as the input."""
+    labels: Topic = "stream-ad.labels"
+    """What operators say of incidents; compacted, one partition."""
+    models: Topic = "stream-ad.models"
+    """Announcements of new detectors; compacted, one partition."""
 
     @field_validator("*")
     @classmethod

@@ -7,12 +7,11 @@ from stream_ad.config.input import InputConfig, LimitsConfig
 from stream_ad.config.scoring import (
     AlarmConfig,
     DetectorConfig,
-    RegistryConfig,
-    TrainingConfig,
     WindowsConfig,
 )
 from stream_ad.config.section import Section
 from stream_ad.config.service import KafkaConfig, MetricsConfig
+from stream_ad.config.training import RegistryConfig, TrainingConfig
 
 
 class Config(Section):
@@ -34,7 +33,7 @@ class Config(Section):
     drift: DriftConfig = DriftConfig()
     """The moving of the alarm line."""
     training: TrainingConfig = TrainingConfig()
-    """The history."""
+    """The history, and training anew."""
     registry: RegistryConfig = RegistryConfig()
     """Trained detectors."""
     metrics: MetricsConfig = MetricsConfig()
