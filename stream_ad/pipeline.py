@@ -50,12 +50,6 @@ class Judged:
         Index of the version in effect; -1 before any.
     muted : bool array (n,)
         Windows that are scored and count for nothing else.
-
-    Attributes
-    ----------
-    since : int64 array (n,)
-        Start in ns of the earliest incident that a window belongs to, those of data quality
-        apart; -1 for none. Known where a pipeline keeps what it judged.
     """
 
     def __init__(
@@ -66,7 +60,6 @@ class Judged:
         self.missing, self.scored = np.ones(n), np.zeros(n, bool)
         self.raw, self.static_score, self.p = np.zeros(n), np.zeros(n), np.ones(n)
         self.offset, self.drifted = np.zeros(n), np.zeros(n, bool)
-        self.since = np.full(n, -1, np.int64)
         self.findings: list[Findings | None] = [None] * n
         self.describe: dict[int, Describe] = {}  # windows that may describe an incident
 
@@ -108,8 +101,8 @@ class Pipeline:
     spec : WindowSpec
         The grid.
     versions : sequence of Version
-        Detectors, ascending in ``effective_from``. A window that ends before the first of
-        them takes effect is counted (``before_model``), not scored.
+        Detectors in the order of their promotion; they count in every partition. A window that
+        ends before one of them takes effect is counted (``before_model``), not scored.
     states : mapping of str to MachineState, optional
         Machines taken over, of an input with one partition.
     keep : bool
@@ -119,6 +112,10 @@ class Pipeline:
     ----------
     partitions : dict of int to Machines
         The machines of each partition, as they stand after the last batch.
+    versions : list of Version
+        In the order of their promotion.
+    counts_in : dict of int to int
+        How many of them, from the first on, count in a partition.
     rules : Rules
         From alarms to incidents.
     mute : Mute
@@ -138,7 +135,8 @@ class Pipeline:
         *,
         keep: bool = False,
     ) -> None:
-        self.config, self.spec, self.versions = config, spec, versions
+        self.config, self.spec, self.versions = config, spec, [*versions]
+        self.counts_in: dict[int, int] = {}
         self.judged: list[Judged] = []
         self._keep = keep
         self.partitions: dict[int, Machines] = {}
@@ -152,17 +150,25 @@ class Pipeline:
         self.mute = Mute(config, spec)
         self._expect_sensors()
 
+    def offer(self, version: Version) -> None:
+        """Take another version, which counts nowhere yet."""
+        self.versions.append(version)
+        self._expect_sensors()
+
+    def activate(self, partition: int, upto: int) -> None:
+        """Let the first ``upto`` versions count in a partition, from the next batch on."""
+        self.counts_in[partition] = upto
+
     def adopt(self, version: Version) -> None:
-        """Let another version score what ends when it takes effect or later.
+        """Let another version score, in every partition, what ends when it takes effect or later.
 
         Parameters
         ----------
         version : Version
-            ``effective_from`` is later than that of every version before, and than the end of
-            every window scored so far.
+            It replaces those before it that take effect no earlier.
         """
-        self.versions = [*self.versions, version]
-        self._expect_sensors()
+        self.offer(version)
+        self.counts_in = dict.fromkeys(self.partitions, len(self.versions))
 
     def _expect_sensors(self) -> None:
         known = [version.detector.known for version in self.versions]
@@ -180,11 +186,13 @@ class Pipeline:
         """Go on with the machines of a partition; a partition that is not taken over is new."""
         machines = Machines(self.spec, self.config.input.format, states)
         self.partitions[partition] = machines
+        self.counts_in[partition] = len(self.versions)
         return machines
 
     def release(self, partition: int) -> None:
         """Forget the machines of a partition that somebody else goes on with."""
         self.partitions.pop(partition, None)
+        self.counts_in.pop(partition, None)
 
     def settle(self) -> None:
         """Forget what the last batches touched: it is committed, or begun anew."""
@@ -213,9 +221,9 @@ class Pipeline:
         outputs = Outputs([], [], dead)
         self.settle()
         for piece in self._pieces(batches):
-            windows, states = self._close(piece)
+            windows, states, version = self._close(piece)
             if len(windows):
-                judged = self._judge(windows, states)
+                judged = self._judge(windows, states, version)
                 self._tell(judged, states, outputs)
                 if self._keep:
                     self.judged.append(judged)
@@ -247,30 +255,32 @@ class Pipeline:
             alarm, alerts = scored and not muted and (score > 1 or drifted), state.alerts
             # a quiet window need not be told; a muted one is neither quiet nor loud
             if not muted and alerts.hears(alarm, judged.findings[i]):
-                before = alerts.since if self._keep else None
                 result = step(alerts, self._verdict(judged, i), self.rules)
                 outputs.incidents.extend(starmap(Told, result.events))
                 incident = result.incident_id
-                if self._keep:  # the window that closes an incident is in it, too
-                    known = [since for since in (before, alerts.since) if since is not None]
-                    judged.since[i] = min(known, default=-1)
             if scored:
                 end, number = start + self.spec.window_ns, self.versions[v].number
                 outputs.scores.append(
                     ScoreRow(machine, start, end, score, p, alarm, static, raw, incident, number)
                 )
 
-    def _close(self, batches: Sequence[Batch]) -> tuple[Windows, list[MachineState]]:
-        """Return the windows that the batches closed, and the states of their machines."""
+    def _close(
+        self, batches: Sequence[Batch]
+    ) -> tuple[Windows, list[MachineState], NDArray[np.int64]]:
+        """Return the windows that the batches closed, their machines' states, their versions."""
         parts = [Windows.empty(self.spec.length, len(self.spec.sensors))]
         states: list[MachineState] = []
+        version = [np.empty(0, np.int64)]
         for batch in batches:
             machines = self._machines(batch.partition)
             closed = machines.close(batch.records)
             self.counted.update(machines.counted)
             parts.append(closed)
             states.extend(map(machines.states.__getitem__, closed.machine))
-        return Windows.concat([part for part in parts if len(part)] or parts[:1]), states
+            counting = self.versions[: self.counts_in[batch.partition]]
+            version.append(active(counting, closed.start + self.spec.window_ns))
+        windows = Windows.concat([part for part in parts if len(part)] or parts[:1])
+        return windows, states, np.concatenate(version)
 
     def _machines(self, partition: int) -> Machines:
         known = self.partitions.get(partition)
@@ -280,10 +290,11 @@ class Pipeline:
         state.counts[reason] += 1
         self.counted[reason] += 1
 
-    def _judge(self, windows: Windows, states: Sequence[MachineState]) -> Judged:
+    def _judge(
+        self, windows: Windows, states: Sequence[MachineState], version: NDArray[np.int64]
+    ) -> Judged:
         """Check and score windows, each by the version in effect."""
-        end = windows.start + self.spec.window_ns
-        judged = Judged(windows, active(self.versions, end), self.mute(windows))
+        judged = Judged(windows, version, self.mute(windows))
         for v in np.unique(judged.version):
             rows = np.flatnonzero(judged.version == v)
             part = windows.take(rows)
@@ -300,12 +311,12 @@ class Pipeline:
             judged.missing[rows] = missing
             usable = (missing <= self._max_missing) & (missing < 1)
             if usable.any():
-                scored, values, version = rows[usable], clean[usable], self.versions[v]
-                self._score(judged, scored, values, version)
-                telling = self._follow(judged, scored, values, states, version)
+                scored, values, judge = rows[usable], clean[usable], self.versions[v]
+                self._score(judged, scored, values, judge)
+                telling = self._follow(judged, scored, values, states, judge)
                 if telling.any():
                     start = part.start[usable][telling]
-                    described = Describe.many(version.detector, self.spec, values[telling], start)
+                    described = Describe.many(judge.detector, self.spec, values[telling], start)
                     judged.describe.update(zip(scored[telling].tolist(), described, strict=True))
         return judged
 
@@ -333,11 +344,18 @@ class Pipeline:
         start, drift = judged.windows.start[rows], self.config.drift
         end, static = start + self.spec.window_ns, judged.static_score[rows]
         crossed = np.zeros(len(rows), bool)
+        names = judged.windows.machine[rows].tolist()
         if (reference := version.reference) is not None:  # before a line begins the version
             far = self._static(reference, values, start)
-            lines = [state.against(reference.number) for state in alerts]
+            lines = [
+                state.against(reference.number, anew=reference.accepts(name))
+                for state, name in zip(alerts, names, strict=True)
+            ]
             followed = follow_lines(lines, far, end, muted, reference.number, drift)
             judged.drifted[rows], crossed = followed.beyond, followed.crossed
+        else:
+            for state, name in zip(alerts, names, strict=True):
+                state.judged_by(version.number, anew=version.accepts(name))
         lines = [state.line for state in alerts]
         charged = reference is None  # two accounts of the same drift, in two units, are too many
         followed = follow_lines(lines, static, end, muted, version.number, drift, charged=charged)
@@ -381,6 +399,7 @@ class Pipeline:
             line=line.line + offset * _unit(line),
             sensor_share=None if described is None else described.sensor_share,
             explain=described,
+            accepted=version.accepts(judged.windows.machine[i]),
             quality=judged.findings[i],
             model_id=version.model_id,
             model_version=version.number,

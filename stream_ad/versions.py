@@ -47,7 +47,9 @@ class Version:
     """One detector and the first window end, in ns, that it scores.
 
     ``reference`` is an earlier version that drift is judged by as well: what a later one has
-    learned as normal, bit by bit, is still far from that.
+    learned as normal, bit by bit, is still far from that. ``promotion`` is the number of the
+    promotion that made it score. ``accepted`` are the machines whose new normal an operator
+    accepted with it, ``*`` all of them: there drift begins anew.
 
     Examples
     --------
@@ -62,17 +64,50 @@ class Version:
     effective_from: int
     model_id: str = "default"
     reference: Version | None = None
+    promotion: int = 0
+    accepted: frozenset[str] = frozenset()
+
+    def accepts(self, machine: str) -> bool:
+        """Say whether an operator accepted with it what a machine had become."""
+        return bool(self.accepted) and (machine in self.accepted or "*" in self.accepted)
 
 
-def active(versions: Sequence[Version], end: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return, per window end, the index of the newest version in effect; -1 for none.
+def scoring(versions: Sequence[Version]) -> list[int]:
+    """Return the places of the versions that score something, ascending in ``effective_from``.
+
+    One that is followed by another that takes effect no later never scores.
 
     Parameters
     ----------
     versions : sequence of Version
-        Ascending in ``effective_from``.
+        In the order of their promotion.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> versions = [Version(SimpleNamespace(), n, since) for n, since in ((1, 9), (2, 1), (3, 5))]
+    >>> scoring(versions)
+    [1, 2]
+    """
+    kept: list[int] = []
+    for place in range(len(versions) - 1, -1, -1):
+        since = versions[place].effective_from
+        if not kept or since < versions[kept[-1]].effective_from:
+            kept.append(place)
+    return kept[::-1]
+
+
+def active(versions: Sequence[Version], end: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return, per window end, the place of the newest version in effect; -1 for none.
+
+    Parameters
+    ----------
+    versions : sequence of Version
+        In the order of their promotion.
     end : int64 array (n,)
         Window ends in ns.
     """
-    since = np.array([version.effective_from for version in versions], np.int64)
-    return np.searchsorted(since, end, side="right").astype(np.int64) - 1
+    places = scoring(versions)
+    since = np.array([versions[place].effective_from for place in places], np.int64)
+    found = np.searchsorted(since, end, side="right")
+    return np.array([-1, *places], np.int64)[found]

@@ -58,7 +58,8 @@ def step(state: AlertState, verdict: WindowVerdict, rules: Rules) -> StepResult:
     windows: one odd window does not rename an incident.
 
     An incident of kind ``drift`` is open as long as scored windows are ``drifted``; it counts
-    neither for m of n nor for ``close_after``.
+    neither for m of n nor for ``close_after``. Its reason is ``labelled`` where it ends with the
+    version by which an operator accepted what the machine had become.
 
     Examples
     --------
@@ -131,8 +132,10 @@ def _drift(state: AlertState, verdict: WindowVerdict, teller: Teller) -> str | N
     incident = state.open.get("drift")
     if not verdict.drifted:
         if incident is not None:
+            other = incident.seen.model_version != verdict.model_version
             incident.seen = _seen("drift", verdict)
-            teller.close(state.open.pop("drift"), "recovered")
+            reason: ClosedReason = "labelled" if other and verdict.accepted else "recovered"
+            teller.close(state.open.pop("drift"), reason)
         return None
     if incident is None:
         incident = _new("drift", verdict.start, _peak(verdict), {}, verdict)

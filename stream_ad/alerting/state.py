@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from stream_ad.alerting.drift import LineState
 from stream_ad.alerting.standing import QualityState
 from stream_ad.records import ChannelEvidence, Kind, Neighbour, SensorEvidence, Severity
-from stream_ad.windows.spec import parse_rfc3339
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,21 +199,46 @@ class AlertState:
     most: int = 0
     reference: LineState | None = None
 
-    @property
-    def since(self) -> int | None:
-        """Start in ns of the earliest open incident that is no matter of the data themselves."""
-        own = [incident for kind, incident in self.open.items() if kind != "data_quality"]
-        return min((parse_rfc3339(incident.started_at) for incident in own), default=None)
-
-    def against(self, version: int) -> LineState:
+    def against(self, version: int, *, anew: bool = False) -> LineState:
         """Return the line of the version to be held against, to be asked for before ``line`` moves.
 
-        It goes on from where the machine stood when that version was the one in force.
+        It goes on from where the machine stood when that version was the one in force, or with
+        the account of the drift so far.
+
+        Parameters
+        ----------
+        version : int
+        anew : bool
+            An operator has accepted with that version what the machine had become: its account
+            begins anew.
         """
         if self.reference is None or self.reference.version != version:
-            known = self.line.version == version
-            self.reference = LineState.from_list(self.line.to_list() if known else ())
+            if self.line.version == version:
+                self.reference = LineState.from_list(self.line.to_list())
+            else:
+                self.reference = self._account(version, anew=anew)
         return self.reference
+
+    def judged_by(self, version: int, *, anew: bool) -> None:
+        """Let the line go on with a version that drift is judged by from now on.
+
+        Parameters
+        ----------
+        version, anew
+            As of `against`.
+        """
+        if self.line.version not in {None, version} and (anew or self.reference is not None):
+            self.line, self.reference = self._account(version, anew=anew), None
+
+    def _account(self, version: int, *, anew: bool) -> LineState:
+        """Return a line of another version that goes on with the account of the drift so far."""
+        # a line that is held against an earlier version keeps no account of its own
+        known = self.reference or self.line
+        if anew or known.version is None:
+            return LineState(version=version, through=known.through)
+        line = LineState.from_list(known.to_list())
+        line.begin(version)
+        return line
 
     def hears(self, alarm: bool, findings: object) -> bool:
         """Say whether a window can change anything: most are quiet and cannot."""

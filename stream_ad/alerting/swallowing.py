@@ -82,15 +82,15 @@ def swallowed_after(size: float, drift: DriftConfig, hop_ns: int) -> float:
     return float(zone["delay_days"]) + (size - 1) / drift.max_per_day
 
 
-def swallowing_words(drift: DriftConfig, hop_ns: int, *, refits: bool = False) -> str:
+def swallowing_words(drift: DriftConfig, hop_ns: int, *, retrains: bool = False) -> str:
     """Say the zone in sentences.
 
     Parameters
     ----------
     drift, hop_ns
         As `swallowing_zone`.
-    refits : bool
-        Whether detectors are fitted anew on the way.
+    retrains : bool
+        Whether detectors are trained anew on the way.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def swallowing_words(drift: DriftConfig, hop_ns: int, *, refits: bool = False) -
     zone = swallowing_zone(drift, hop_ns)
     if not zone["moves"]:
         still = "The alarm line does not move (drift.max_per_day, drift.max_total)."
-        return f"{still} What refits absorb leaves no trace." if refits else still
+        return f"{still} What later versions absorb leaves no trace." if retrains else still
     slope, total, silent = (zone[key] for key in ("slope_per_day", "total", "silent_up_to"))
     said = (
         f"The alarm line follows a machine by at most {slope:g} a day and {total:g} in all, in "
@@ -109,9 +109,10 @@ def swallowing_words(drift: DriftConfig, hop_ns: int, *, refits: bool = False) -
         f"{zone['delay_days']:.2g} days; one above {silent:g} leaves an incident of kind drift "
         f"open, one above {1 + total:g} stays above the line."
     )
-    if not refits:
+    if not retrains:
         return said
     return (
-        f"{said} Refits add nothing to that: every window is held against the first version as "
-        "well, and what is ordinary may not go farther from there, whatever later ones absorb."
+        f"{said} Later versions add nothing to that: every window is held as well against the "
+        "last version that an operator accepted, at first the first, and what is ordinary may not "
+        "go farther from there, whatever later ones absorb."
     )

@@ -54,6 +54,8 @@ class WindowVerdict:
     explain : callable or None
         Gives the details; called only for a window that describes an incident, and known of
         every alarming one.
+    accepted : bool
+        An operator accepted, with the version that scored it, what the machine had become.
     quality : Findings or None
         What is wrong with the data themselves; None if nothing.
     model_id, model_version : str, int or None
@@ -67,6 +69,7 @@ class WindowVerdict:
     scored: bool = False
     alarm: bool = False
     drifted: bool = False
+    accepted: bool = False
     raw: float = 0.0
     score: float = 0.0
     static_score: float = 0.0
