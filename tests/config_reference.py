@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stream_ad.config import LATER, Config
+from stream_ad.config import Config
 
 PAGE = Path(__file__).parent.parent / "docs" / "config.md"
 HEAD = """# Every setting
@@ -25,14 +25,20 @@ This page is made from the code: `python -m tests.config_reference`.
 def page() -> str:
     """Return the whole page."""
     schema = Config.model_json_schema()
-    sections = [_section(key, schema, _resolve(part, schema)) for key, part in _parts(schema)]
-    later = "\n".join(f"- `{key}`" for key in LATER)
-    return "\n".join(
-        [HEAD, *sections, "## Not available yet\n\nRefused until it is there:\n", later, ""]
+    sections = [_section(*_named(key, part), schema) for key, part in _parts(schema)]
+    return "\n".join([HEAD, *sections])
+
+
+def _named(key: str, part: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return a section; of one whose keys are names, that of a name."""
+    each = part.get("additionalProperties") or next(
+        iter(part.get("patternProperties", {}).values()), None
     )
+    return (key, part) if each is None else (f"{key}.NAME", each)
 
 
-def _section(key: str, schema: dict[str, Any], model: dict[str, Any]) -> str:
+def _section(key: str, part: dict[str, Any], schema: dict[str, Any]) -> str:
+    model = _resolve(part, schema)
     rows = "\n".join(
         f"| `{name}` | {_type(part)} | {_default(part)} | {_words(part)} |"
         for name, part in _rows(key, schema, model)
@@ -78,6 +84,8 @@ def _type(part: dict[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in part["enum"])
     if "const" in part:
         return f"`{part['const']}`"
+    if part["type"] == "object":
+        return "section"
     if part["type"] == ["array", "string"]:
         return "list of text, or text with commas"
     if part["type"] == "array":

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from stream_ad.config import LATER, Config, load_config, parse_config
+from stream_ad.config import Config, load_config, parse_config
 from stream_ad.errors import ConfigError
 from tests.cli.command import good, refused
 from tests.cli.recordings import write_config
@@ -104,6 +104,7 @@ WHOLE: dict[str, dict[str, Any]] = {
         "gate": {"held_out": 0.3, "recall_loss": 0.1, "worst_loss": 0.3, "labelled_loss": 0.2},
     },
     "registry": {"uri": "models", "keep": 4},
+    "groups": {"press": {"match": ["press-*"], "alarm": {"m": 4}}},
 }
 
 
@@ -133,7 +134,12 @@ def test_every_key_of_every_section_is_taken_over(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text(yaml.safe_dump(WHOLE))
     config = load_config(file, {})
+    assert config.groups["press"].model_dump(exclude_defaults=True) == WHOLE["groups"]["press"] | {
+        "match": ("press-*",)
+    }
     for name, section in WHOLE.items():
+        if name == "groups":
+            continue
         model = getattr(config, name)
         assert section.keys() == type(model).model_fields.keys(), name
         for key in section.keys() - NESTED:
@@ -158,12 +164,6 @@ def test_every_section_is_optional_and_may_stand_empty(tmp_path: Path) -> None:
     assert load_config(file, {}) == Config() == parse_config({})
     file.write_text("# nothing\n")
     assert load_config(file, {}) == Config()
-
-
-@pytest.mark.parametrize("key", LATER)
-def test_keys_of_later_features_are_not_available_yet(key: str) -> None:
-    assert "not available yet" in str(refusal(set_at(key, {"x": 1})))
-    assert refusal(set_at(key, 3)).key == key
 
 
 @pytest.mark.parametrize("part", ["machine_id", "time", "sensor", "value", "quality"])
@@ -338,7 +338,6 @@ def test_the_environment_is_laid_over_the_file(tmp_path: Path) -> None:
         ("STREAM_AD__WINDOWS__HOP__X", "2", "windows.hop"),
         ("STREAM_AD__WINDOWS__HOP", "[", "YAML"),
         ("STREAM_AD__WINDOWS__HOP", "no", "windows.hop = False"),
-        ("STREAM_AD__GROUPS", "x", "not available yet"),
         ("STREAM_AD__", "x", "a known key"),
         ("STREAM_AD_WINDOWS__HOP", "2", "STREAM_AD_WINDOWS__HOP"),
     ],
@@ -427,8 +426,38 @@ def test_an_unknown_schema_is_refused() -> None:
     assert "reading, long, window" in refused("config", "schema", "readings")
 
 
-def test_a_later_key_is_refused_even_when_it_is_empty() -> None:
-    assert "not available yet" in refusal({"groups": None}).allowed
+PRESS = {"match": ["press-*"]}
+
+
+@pytest.mark.parametrize(
+    ("groups", "key", "words"),
+    [
+        ({"default": PRESS}, "groups.default", "but default"),
+        ({"../x": PRESS}, "groups.../x", "a name of 1 to 64 letters"),
+        ({"press": {}}, "groups.press.match", "has to be there"),
+        ({"press": {"match": []}}, "groups.press.match", "at least 1 item"),
+        ({"press": PRESS | {"detector": {"k": 0}}}, "groups.press.detector.k", "greater than"),
+        ({"press": PRESS | {"detector": {"kk": 1}}}, "groups.press.detector.kk", "mean 'k'"),
+        ({"press": PRESS | {"alarm": {"m": 7}}}, "groups.press.alarm", "m at most n"),
+        ({"press": PRESS | {"alarm": {"mute": []}}}, "groups.press.alarm.mute", "all machines"),
+        ({"press": PRESS | {"windows": {}}}, "groups.press.windows", "a known key"),
+    ],
+)
+def test_a_group_that_cannot_be_is_refused(groups: Any, key: str, words: str) -> None:
+    error = refusal({"groups": groups})
+    assert words in str(error)
+    assert key in error.key
+
+
+def test_a_group_changes_what_it_names_and_nothing_else() -> None:
+    press = PRESS | {"alarm": {"severity": {"error": 3}}, "training": {"gate": {"held_out": 0.4}}}
+    config = parse_config({"alarm": {"n": 5}, "groups": {"press": press}})
+    own = config.of_group("press")
+    assert (own.alarm.n, own.alarm.severity.error, own.alarm.severity.critical) == (5, 3, 4)
+    assert own.training.gate.held_out == 0.4
+    assert own.windows is config.windows
+    assert config.of_group("default") is config
+    assert parse_config({"groups": None}) == Config()
 
 
 ONCE = {"from": "2024-07-01T22:00:00Z", "to": "2024-07-02T06:00:00Z"}

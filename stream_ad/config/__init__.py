@@ -1,14 +1,14 @@
 """Settings: one frozen tree, read from YAML and the environment, checked at start.
 
-Unknown keys are errors, units stand in the names, and a key whose feature does not exist
-yet is refused rather than ignored. Environment variables override the file:
+Unknown keys are errors, and units stand in the names. Environment variables override the file:
 ``STREAM_AD__WINDOWS__HOP=8`` sets ``windows.hop``.
 """
 
 from stream_ad.config.drift import DriftConfig
+from stream_ad.config.groups import GroupConfig
 from stream_ad.config.input import CsvConfig, FieldsConfig, InputConfig, LimitsConfig
 from stream_ad.config.mute import ActiveConfig, MuteConfig, WeeklyConfig
-from stream_ad.config.reading import LATER, load_config, parse_config, read_settings
+from stream_ad.config.reading import load_config, parse_config, read_settings
 from stream_ad.config.scoring import (
     AlarmConfig,
     DetectorConfig,
@@ -27,7 +27,6 @@ from stream_ad.config.training import GateConfig, RegistryConfig, TrainingConfig
 from stream_ad.config.tree import Config
 
 __all__ = [
-    "LATER",
     "ActiveConfig",
     "AlarmConfig",
     "ClientConfig",
@@ -37,6 +36,7 @@ __all__ = [
     "DriftConfig",
     "FieldsConfig",
     "GateConfig",
+    "GroupConfig",
     "InputConfig",
     "KafkaConfig",
     "LimitsConfig",

@@ -11,14 +11,15 @@ from typing import Any, get_args
 import yaml
 from pydantic import ValidationError
 
+from stream_ad.config.groups import OVERRIDDEN, GroupConfig
 from stream_ad.config.tree import Config
 from stream_ad.errors import ConfigError
 from stream_ad.redaction import HIDDEN, shown
 
 ENV_PREFIX = "STREAM_AD__"
 
-# Keys of the contract whose feature is not built yet; a dotted path, children included.
-LATER = ("groups",)
+# Keys of a group that hold for all machines; the grid is one, so that one topic is read once.
+FOR_ALL = {"alarm": "mute", "training": "history_share"}
 
 ABSENT = object()
 
@@ -78,14 +79,32 @@ def parse_config(tree: dict[str, Any]) -> Config:
     ...
     stream_ad.errors.ConfigError: windows.hup = 1: allowed is a known key (did you mean 'hop'?)
     """
-    for key in LATER:
-        value = _get(tree, key.split("."))
-        if value is not ABSENT:
-            raise ConfigError(key, value, "nothing yet: this key is not available yet")
     try:
-        return Config.model_validate(tree)
+        config = Config.model_validate(tree)
     except ValidationError as error:
         raise _translate(error) from None
+    for name, group in config.groups.items():
+        _check_group(config, name, group)
+    return config
+
+
+def _check_group(config: Config, name: str, group: GroupConfig) -> None:
+    for section, key in FOR_ALL.items():
+        if key in getattr(group, section):
+            value = getattr(group, section)[key]
+            allowed = f"nothing here: {section}.{key} holds for all machines"
+            raise ConfigError(f"groups.{name}.{section}.{key}", value, allowed)
+    for section in OVERRIDDEN:
+        alone = config.model_copy(update={"groups": {name: _only(group, section)}})
+        try:
+            alone.of_group(name)
+        except ValidationError as error:
+            raise _translate(error, ("groups", name), (section,)) from None
+
+
+def _only(group: GroupConfig, section: str) -> GroupConfig:
+    rest = {other: {} for other in OVERRIDDEN if other != section}
+    return group.model_copy(update=rest)
 
 
 def _refuse_secrets(tree: dict[str, Any]) -> None:
@@ -182,19 +201,22 @@ _ALLOWED = {
 }
 
 
-def _translate(error: ValidationError) -> ConfigError:
+def _translate(
+    error: ValidationError, where: tuple[str, ...] = (), section: tuple[str, ...] = ()
+) -> ConfigError:
     problems = error.errors()
     # a key that is not known is often the one that is missing, misspelt
     first = min(problems, key=lambda problem: problem["type"] == "missing")
-    key = ".".join(str(part) for part in first["loc"]) or "config"
+    loc = (*section, *first["loc"])
+    key = ".".join(str(part) for part in (*where, *loc)) or "config"
     text = _ALLOWED.get(first["type"])
     if text is None:
         text = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if first["type"] in {"extra_forbidden", "invalid_key"}:
-        text = _known_keys(first["loc"])
+        text = _known_keys(loc)
     if len(problems) > 1:
         text += f" (and {len(problems) - 1} more problems in this config)"
-    return ConfigError(key, shown(first["loc"], first["input"]), text)
+    return ConfigError(key, shown(loc, first["input"]), text)
 
 
 def _known_keys(loc: tuple[int | str, ...]) -> str:

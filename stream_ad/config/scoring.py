@@ -19,7 +19,6 @@ from stream_ad.config.section import (
     Count,
     Finite,
     NotNegative,
-    OpenShare,
     Positive,
     Seconds,
     Section,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from stream_ad.config.drift import DriftConfig
+from stream_ad.config.groups import DEFAULT, OVERRIDDEN, Groups, merged
 from stream_ad.config.input import InputConfig, LimitsConfig
 from stream_ad.config.scoring import (
     AlarmConfig,
@@ -34,7 +37,38 @@ class Config(Section):
     """The moving of the alarm line."""
     training: TrainingConfig = TrainingConfig()
     """The history, and training anew."""
+    groups: Groups = Field(default_factory=dict)
+    """Machine groups by name, each with a detector of its own."""
     registry: RegistryConfig = RegistryConfig()
     """Trained detectors."""
     metrics: MetricsConfig = MetricsConfig()
     """Endpoints of the service."""
+
+    def of_group(self, name: str) -> Config:
+        """Return the settings that hold for the machines of a group.
+
+        Parameters
+        ----------
+        name : str
+            A key of ``groups``, or ``default``.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            For settings of the group that do not fit together; `parse_config` has looked at them.
+
+        Examples
+        --------
+        >>> press = GroupConfig(match=("press-*",), alarm={"m": 3})
+        >>> config = Config(groups={"press": press})
+        >>> config.of_group("press").alarm.m, config.of_group("default").alarm.m
+        (3, 2)
+        """
+        if name == DEFAULT:
+            return self
+        changed = {}
+        for section in OVERRIDDEN:
+            known = getattr(self, section)
+            tree = merged(known.model_dump(by_alias=True), getattr(self.groups[name], section))
+            changed[section] = type(known).model_validate(tree)
+        return self.model_copy(update=changed)
