@@ -15,7 +15,9 @@
     └── ArtifactError
         ├── ArtifactNotFound   no such file or version
         ├── ArtifactCorrupt    a digest or a file's content does not fit its card
-        └── ArtifactMismatch   sound, but made for other sensors, windows or software
+        ├── ArtifactMismatch   sound, but made for other sensors, windows or software
+        └── RegistryError      a store of detectors that cannot be reached or read now; may heal
+            └── RegistryConflict   another process has changed the registry meanwhile
 
 Bad *data* is not an exception: it is a value (dead letter, masked cell, counter).
 """
@@ -104,3 +106,11 @@ class ArtifactCorrupt(ArtifactError):
 
 class ArtifactMismatch(ArtifactError):
     """A sound artifact that was made for something else."""
+
+
+class RegistryError(ArtifactError):
+    """A store of detectors that cannot be reached or read now; what scores goes on."""
+
+
+class RegistryConflict(RegistryError):
+    """A registry that another process has changed meanwhile: look again, then decide anew."""

@@ -30,32 +30,36 @@ ALLOWED = {
     "detector": "windows records config errors",
     "description": "versions alerting detector windows records",
     "versions": "windows",
+    "groups": "config versions",
     "state": "alerting windows records errors",
     "transport": "windows records config errors",
     "machines": "state alerting transport windows",
-    "pipeline": "machines state versions description alerting transport windows records config",
+    "pipeline": "groups machines state versions description alerting transport windows records "
+    "config",
     "stream": "pipeline progress transport",
-    "training": "detector versions machines alerting transport windows config progress errors",
+    "training": "detector groups versions machines state alerting transport windows records config "
+    "progress errors",
     "inspection": "transport windows config errors",
     "report": "records windows errors",
     "evaluation": "training report stream pipeline machines versions detector alerting transport "
     "windows records config progress errors",
     "replay": "evaluation training stream pipeline state versions detector transport "
-    "windows config progress errors",
+    "windows records config progress errors",
     "settings": "inspection transport config progress errors",
     "demo": "replay transport config progress",
-    "service": "training pipeline machines state versions alerting transport windows records "
-    "config errors",
+    "service": "training pipeline groups machines state versions alerting transport windows "
+    "records progress config errors",
     "cli": "service demo replay settings training inspection transport windows records config "
     "errors",
 }
 # Packages that may be imported in these rooms only (a path within a room where it ends in /).
 HOMES = {
     "torch": ["detector", "evaluation/baselines"],
-    "safetensors": ["detector"],
+    "safetensors": ["detector", "training/buffer_store"],
+    "fsspec": ["training/remote_store"],
     "scipy": ["detector", "evaluation"],
     "sklearn": ["evaluation/baselines"],
-    "river": ["evaluation/baselines"],
+    "river": ["evaluation/baselines", "training/drift_watch"],
     "plotly": [],
     "pandas": [],
     "hnswlib": ["detector/hnsw"],

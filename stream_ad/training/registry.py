@@ -1,94 +1,156 @@
-"""Trained detectors, one numbered folder per version: ``FOLDER/GROUP/000001``."""
+"""Trained detectors that never change, and the promotions that say which of them scores when."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stream_ad.config import Config
-from stream_ad.errors import ArtifactMismatch, ArtifactNotFound, ConfigError
-from stream_ad.transport.durable import writing
+from stream_ad.errors import ArtifactMismatch, ArtifactNotFound
+from stream_ad.training.decision_log import DEFAULT_GROUP
+from stream_ad.training.decisions import Decisions
+from stream_ad.training.promotions import Promotion, loadable, not_replaced
+from stream_ad.training.shelf import Few, Shelved
+from stream_ad.training.store import folder_of, open_store
 from stream_ad.versions import Version
 from stream_ad.windows import WindowSpec
 
 if TYPE_CHECKING:
     from stream_ad.detector import Detector
 
-DEFAULT_GROUP = "default"
+__all__ = ["DEFAULT_GROUP", "Registry", "not_replaced"]
 
 
-class Registry:
-    """A folder of detector versions.
+class Registry(Decisions):
+    """A store of detector versions and of the decisions which of them score.
+
+    A version is made once and never changed; it scores once it is promoted.
 
     Parameters
     ----------
     uri : str
-        Path of the folder; it need not exist before the first ``publish``.
+        Path of a folder, or a URI that fsspec knows (``s3://bucket/models``); it need not exist
+        before the first detector is added.
+    cache : Path, optional
+        Where detectors of another store than a folder are kept on this machine; by default
+        ``stream-ad/models`` in the user's folder for caches.
 
     Raises
     ------
     ConfigError
-        For a URI of another store than the local file system.
+        For a URI that fsspec does not know.
+    MissingDependency
+        For one whose package is not installed.
 
     Examples
     --------
-    >>> Registry("s3://bucket/models")
-    Traceback (most recent call last):
-    ...
-    stream_ad.errors.ConfigError: registry.uri = 's3://bucket/models': allowed is the path of a \
-folder (other stores are not available yet)
+    >>> Registry("no/such/folder").numbers()
+    []
     """
 
-    def __init__(self, uri: str) -> None:
-        if "://" in uri:
-            allowed = "the path of a folder (other stores are not available yet)"
-            raise ConfigError("registry.uri", uri, allowed)
-        self.root = Path(uri)
-
-    def numbers(self, group: str = DEFAULT_GROUP) -> list[int]:
-        """Return the version numbers of a group, ascending."""
-        folder = self.root / group
-        if not folder.is_dir():
-            return []
-        return sorted(int(p.name) for p in folder.iterdir() if p.name.isdecimal())
+    def __init__(self, uri: str, cache: Path | None = None) -> None:
+        super().__init__(open_store(uri, cache))
+        self._few: defaultdict[str, Few] = defaultdict(Few)  # each group scores all the time
 
     def folder(self, number: int, group: str = DEFAULT_GROUP) -> Path:
-        """Return where a version lies."""
-        return self.root / group / f"{number:06d}"
+        """Return where a version lies on this machine; it is fetched if it has to be.
 
-    def publish(self, detector: Detector, effective_from: int, reason: str) -> Version:
-        """Save a detector as the next version.
+        Raises
+        ------
+        ArtifactError
+            It is elsewhere and not whole, or cannot be reached.
+        """
+        return self._store.fetch(folder_of(number, group))
+
+    def add(self, detector: Detector, group: str = DEFAULT_GROUP, **card_extra: Any) -> int:
+        """Save a detector as the next version, which scores nothing before it is promoted.
+
+        Parameters
+        ----------
+        detector : Detector
+            Fitted.
+        group : str
+        **card_extra
+            JSON values for its card, such as why it was made.
+
+        Returns
+        -------
+        int
+            Its number.
+
+        Raises
+        ------
+        OutputError, RegistryError
+            When it cannot be written.
+        """
+        with self._store.turn(group):
+            promoted = (one.version for one in self.promotions(group))
+            number = max(self._store.free(group), max(promoted, default=0) + 1)
+            save = partial(detector.save, version=number, group=group, **card_extra)
+            self._store.add(folder_of(number, group), save)
+        return number
+
+    def publish(
+        self, detector: Detector, effective_from: int, reason: str, group: str = DEFAULT_GROUP
+    ) -> Version:
+        """Add a detector and promote it by hand: drift is judged by it from then on.
 
         Parameters
         ----------
         detector : Detector
             Fitted.
         effective_from : int
-            First window end, in ns, that the version may score.
+            First window end, in ns, that it may score.
         reason : str
-            Why it was made, for the card.
+            Why it was made, for its card and the promotion.
+        group : str
 
-        Returns
-        -------
-        Version
+        Raises
+        ------
+        OutputError, RegistryError
+            When it cannot be written.
         """
-        number = (self.numbers() or [0])[-1] + 1
-        folder = self.folder(number)
-        with writing(folder.parent):
-            folder.parent.mkdir(parents=True, exist_ok=True)
-        detector.save(folder, version=number, effective_from=effective_from, promoted=reason)
-        return Version(detector, number, effective_from)
+        extra = {"effective_from": effective_from, "promoted": reason}
+        number = self.add(detector, group, **extra)
+        made = self.promote(number, effective_from, reason, group, reference=number)
+        return Version(detector, number, effective_from, group, promotion=made.number)
 
-    def load(self, spec: WindowSpec, config: Config) -> list[Version]:
-        """Load all versions of the default group, oldest first, with the budget's line.
+    def version(self, promotion: Promotion, spec: WindowSpec, config: Config) -> Version:
+        """Load what a promotion lets score, with the budget's line.
+
+        The detector is in memory while it is one of the few of its group that were used last;
+        otherwise it is loaded again when it scores.
 
         Parameters
         ----------
+        promotion : Promotion
         spec : WindowSpec
-            The grid that those that score must have been made for.
+            The grid that it must have been made for.
         config : Config
             ``detector.device`` and ``alarm`` are used; how to score is the artifact's.
+
+        Raises
+        ------
+        ArtifactError
+            It, or the version that drift is judged by, is gone, damaged, changed since it was
+            promoted, or made for another grid; or the store cannot be reached.
+        """
+        return self._held(promotion, self.promotions(promotion.group), spec, config)
+
+    def load(self, spec: WindowSpec, config: Config, group: str = DEFAULT_GROUP) -> list[Version]:
+        """Load all versions that may still score, oldest first, with the budget's line.
+
+        Each is loaded once to see that it can be trusted; few of them stay in memory.
+
+        Parameters
+        ----------
+        spec, config
+            As of `version`.
+        group : str
 
         Raises
         ------
@@ -99,27 +161,16 @@ folder (other stores are not available yet)
 
         Notes
         -----
-        Ascending in ``effective_from``; see `not_replaced`.
+        Ascending in ``effective_from``; see `not_replaced`. Versions that retention has removed,
+        and those before them, are left out.
         """
-        detectors = {number: self._detector(number, config) for number in self.numbers()}
-        if not detectors:
-            raise ArtifactNotFound(
-                f"no detector in {self.root / DEFAULT_GROUP}: train one with "
-                f"`stream-ad train FILE --config C --out {self.root}`"
-            )
-        versions = not_replaced(
-            [
-                Version(detector, number, effective_from(detector, self.folder(number)))
-                for number, detector in detectors.items()
-            ]
-        )
-        for version in versions:
-            detector = detectors[version.number]
-            self._expect(detector, version.number, spec)
-            detector.set_budget(config.alarm)
-        return versions
+        made = self.promotions(group)
+        if not made:
+            raise ArtifactNotFound(self._lack(group))
+        there = {*self.numbers(group), made[-1].version}
+        return [self._held(one, made, spec, config) for one in loadable(made, there)]
 
-    def require_grid(self, spec: WindowSpec, config: Config) -> None:
+    def require_grid(self, spec: WindowSpec, config: Config, group: str = DEFAULT_GROUP) -> None:
         """Check before a training that its detector may stand beside the newest one there.
 
         Raises
@@ -129,59 +180,67 @@ folder (other stores are not available yet)
         ArtifactError
             It cannot be trusted.
         """
-        for number in self.numbers()[-1:]:
-            self._expect(self._detector(number, config), number, spec)
-
-    def _detector(self, number: int, config: Config) -> Detector:
         from stream_ad.detector import Detector
 
-        return Detector.load(self.folder(number), device=config.detector.device)
+        for number in self.numbers(group)[-1:]:
+            detector = Detector.load(self.folder(number, group), device=config.detector.device)
+            self._expect(detector, number, group, spec)
 
-    def _expect(self, detector: Detector, number: int, spec: WindowSpec) -> None:
+    def _held(
+        self, promotion: Promotion, made: Sequence[Promotion], spec: WindowSpec, config: Config
+    ) -> Version:
+        """Load a version and the one that drift is judged by."""
+        version = self._version(promotion, spec, config)
+        if promotion.reference == promotion.version:
+            return version
+        # what was accepted with the reference, an operator said when it was promoted first
+        first = next((one for one in made if one.version == promotion.reference), None)
+        if first is None:
+            raise ArtifactNotFound(
+                f"{self.where}/{promotion.group}: version {promotion.reference}, which drift is "
+                f"judged by in promotion {promotion.number}, was never promoted"
+            )
+        return replace(version, reference=self._version(first, spec, config))
+
+    def _version(self, promotion: Promotion, spec: WindowSpec, config: Config) -> Version:
+        line = config.alarm.model_dump_json()
+        key, few = (promotion.version, promotion.card_sha256, line), self._few[promotion.group]
+        load = partial(self._load, promotion, config)
+        self._expect(few.get(key, load), promotion.version, promotion.group, spec)
+        return Version(
+            Shelved(few, key, load),
+            promotion.version,
+            promotion.effective_from,
+            promotion.group,
+            promotion=promotion.number,
+            accepted=frozenset(promotion.accepted),
+        )
+
+    def _load(self, promotion: Promotion, config: Config) -> Detector:
+        from stream_ad.detector import Detector
+        from stream_ad.detector.artifact import card_digest
+
+        name = folder_of(promotion.version, promotion.group)
+        folder = self._store.fetch(name, promotion.card_sha256)
+        self._unchanged(promotion, card_digest(folder))
+        return Detector.load(folder, device=config.detector.device).set_budget(config.alarm)
+
+    def _expect(self, detector: Detector, number: int, group: str, spec: WindowSpec) -> None:
         try:
             detector.expect(spec)
         except ArtifactMismatch as error:
             raise ArtifactMismatch(
-                f"{self.folder(number)}: {error}: other windows need a registry of their own; "
-                "train into a new folder and name that one in registry.uri"
+                f"{self.where}/{folder_of(number, group)}: {error}: other windows need a registry "
+                "of their own; train into a new folder and name that one in registry.uri"
             ) from error
 
-
-def not_replaced(versions: Sequence[Version]) -> list[Version]:
-    """Leave out versions that never score, as a later one took effect no later.
-
-    Parameters
-    ----------
-    versions : sequence of Version
-        Ascending in number.
-
-    Examples
-    --------
-    >>> from types import SimpleNamespace
-    >>> since = {1: 300, 2: 100, 3: 200, 4: 200}
-    >>> versions = [Version(SimpleNamespace(), n, since[n]) for n in since]
-    >>> [version.number for version in not_replaced(versions)]
-    [2, 4]
-    """
-    kept: list[Version] = []
-    for version in reversed(versions):
-        if not kept or version.effective_from < kept[-1].effective_from:
-            kept.append(version)
-    return kept[::-1]
-
-
-def effective_from(detector: Detector, folder: Path) -> int:
-    """Return the first window end that a saved detector scores.
-
-    Raises
-    ------
-    ArtifactMismatch
-        For one that was saved without it, by another program than this one's training.
-    """
-    since = detector.card.get("effective_from")
-    if type(since) is not int:
-        raise ArtifactMismatch(
-            f"{folder}: effective_from = {since!r} in its card: allowed is a time in ns; "
-            "`stream-ad train` writes it"
+    def _lack(self, group: str) -> str:
+        if numbers := self.numbers(group):
+            return (
+                f"no version of {self.where}/{group} is promoted: `stream-ad models promote "
+                f"{numbers[-1]}` lets one score"
+            )
+        return (
+            f"no detector in {self.where}/{group}: train one with "
+            f"`stream-ad train FILE --config C --out {self.where}`"
         )
-    return since

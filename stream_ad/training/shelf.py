@@ -1,14 +1,17 @@
-"""The detectors of a replay that fits several: on disk, few of them in memory."""
+"""Detectors on disk, few of them in memory; and those of a replay that trains several."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from stream_ad.training.registry import effective_from
-from stream_ad.versions import Version
+from stream_ad.config.groups import DEFAULT
+from stream_ad.training.decision_log import effective_from
+from stream_ad.versions import Judge, Version
 from stream_ad.windows import WindowSpec
 
 if TYPE_CHECKING:
@@ -20,7 +23,103 @@ if TYPE_CHECKING:
     from stream_ad.detector.scores import Scores
 
 MODEL, CARD = "model", "card.json"
-MOST_LOADED = 3  # the one that scores, the one before it for machines that lag, one to spare
+# the one that scores, the one before it for machines that lag, the one that drift is judged by,
+# and one that is about to score
+MOST_LOADED = 4
+
+Load = Callable[[], "Detector"]
+
+
+class Few:
+    """The few detectors that were used last; others are loaded again when they are asked for.
+
+    Parameters
+    ----------
+    most : int
+        At most so many are kept, at least 1.
+    """
+
+    def __init__(self, most: int = MOST_LOADED) -> None:
+        self._most, self._turn = most, Lock()
+        self._kept: dict[Hashable, Detector] = {}  # the one used last comes last
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, key: Hashable, load: Load) -> Detector:
+        """Return a detector, from memory or from disk: the same bit by bit."""
+        with self._turn:
+            found = self._kept.get(key)
+        # another thread's scoring does not wait for what is loaded here
+        return self.keep(key, load() if found is None else found)
+
+    def keep(self, key: Hashable, detector: Detector) -> Detector:
+        """Note that a detector is used, and let go of the one that was not for longest."""
+        with self._turn:
+            self._kept.pop(key, None)
+            self._kept[key] = detector
+            while len(self._kept) > self._most:
+                del self._kept[next(iter(self._kept))]
+        return detector
+
+
+class Shelved:
+    """A detector that is loaded when it scores; a `stream_ad.versions.Judge`.
+
+    Parameters
+    ----------
+    few : Few
+    key : hashable
+    load : callable
+        Returns the detector.
+    """
+
+    channels: tuple[str, ...]
+    known: NDArray[np.bool_]
+
+    def __init__(self, few: Few, key: Hashable, load: Load) -> None:
+        self._few, self._key, self._load = few, key, load
+        detector = self.loaded
+        self.channels, self.known = detector.channels, detector.known
+
+    @property
+    def loaded(self) -> Detector:
+        """The detector itself."""
+        return self._few.get(self._key, self._load)
+
+    @property
+    def line_(self) -> AlarmLine:
+        """The alarm line over the raw score."""
+        return self.loaded.line_
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What the detector says of itself."""
+        return self.loaded.card
+
+    def score(self, values: NDArray[np.float32], start: NDArray[np.int64]) -> Scores:
+        """Return the scores of windows (n, T, C) that begin at start (n,)."""
+        return self.loaded.score(values, start)
+
+    def explain(self, X: NDArray[np.float32], start: NDArray[np.int64]) -> Explanation:
+        """Return what is unusual in windows (n, T, C) that begin at start (n,)."""
+        return self.loaded.explain(X, start)
+
+
+def whole(judge: Judge) -> Detector:
+    """Return the detector behind what scores.
+
+    Raises
+    ------
+    TypeError
+        For what is none, such as a baseline.
+    """
+    from stream_ad.detector import Detector
+
+    found = judge.loaded if isinstance(judge, Shelved) else judge
+    if not isinstance(found, Detector):
+        raise TypeError(f"{type(judge).__name__} is no detector")
+    return found
 
 
 class Shelf:
@@ -31,27 +130,42 @@ class Shelf:
     out : Path
     device : str
         What they are loaded to.
+    groups : int
+        How many machine groups score at a time.
+
+    Attributes
+    ----------
+    few : Few
+        Those in memory.
     """
 
-    def __init__(self, out: Path, device: str) -> None:
-        self.out, self._device = out, device
-        self._loaded: dict[int, Detector] = {}  # the one used last comes last
+    def __init__(self, out: Path, device: str, groups: int = 1) -> None:
+        self.out, self._device, self.few = out, device, Few(MOST_LOADED * groups)
 
     def folder(self, number: int) -> Path:
         """Return where a version lies."""
         return self.out / (MODEL if number == 1 else f"{MODEL}-{number}")
 
     def left(self) -> list[Path]:
-        """Return what refits of an earlier run left, and a run that died while saving."""
-        refits = self.out.glob(f"{MODEL}-*")
-        ours = [p for p in refits if p.name.removeprefix(f"{MODEL}-").isdecimal()]
+        """Return what trainings of an earlier run left, and a run that died while saving."""
+        later = self.out.glob(f"{MODEL}-*")
+        ours = [p for p in later if p.name.removeprefix(f"{MODEL}-").isdecimal()]
         unsaved = (*self.out.glob(f".{MODEL}.*"), *self.out.glob(f".{MODEL}-*"))
         return [*unsaved, *(path for path in ours if (path / CARD).is_file())]
 
-    def put(self, detector: Detector, number: int, since: int, reason: str) -> Version:
-        """Save a detector as a version that scores what ends at ``since`` or later."""
-        detector.save(self.folder(number), version=number, effective_from=since, promoted=reason)
-        return self._version(detector, number, since)
+    def put(
+        self, detector: Detector, number: int, since: int, reason: str, group: str = DEFAULT
+    ) -> Version:
+        """Save a group's detector as a version that scores what ends at ``since`` or later."""
+        detector.save(
+            self.folder(number),
+            version=number,
+            group=group,
+            effective_from=since,
+            promoted=reason,
+        )
+        self.few.keep(number, detector)
+        return self._version(number, since, group)
 
     def get(self, number: int, spec: WindowSpec) -> Version:
         """Return a version that was saved.
@@ -63,45 +177,19 @@ class Shelf:
         """
         detector = self.detector(number)
         detector.expect(spec)
-        return self._version(detector, number, effective_from(detector, self.folder(number)))
+        card = detector.card
+        since = effective_from(card, str(self.folder(number)))
+        return self._version(number, since, str(card.get("group", DEFAULT)))
 
     def detector(self, number: int) -> Detector:
-        """Return the detector of a version, from memory or from disk: the same bit by bit."""
+        """Return the detector of a version."""
+        return self.few.get(number, lambda: self._load(number))
+
+    def _load(self, number: int) -> Detector:
         from stream_ad.detector import Detector
 
-        found = self._loaded.pop(number, None)
-        if found is None:
-            found = Detector.load(self.folder(number), device=self._device)
-        self._keep(number, found)
-        return found
+        return Detector.load(self.folder(number), device=self._device)
 
-    def _version(self, detector: Detector, number: int, since: int) -> Version:
-        self._keep(number, detector)
-        return Version(Shelved(self, number, detector), number, since)
-
-    def _keep(self, number: int, detector: Detector) -> None:
-        self._loaded[number] = detector
-        while len(self._loaded) > MOST_LOADED:
-            del self._loaded[next(iter(self._loaded))]
-
-
-class Shelved:
-    """A detector that is loaded when it scores; a `stream_ad.versions.Judge`."""
-
-    channels: tuple[str, ...]
-    known: NDArray[np.bool_]
-    line_: AlarmLine
-    card: dict[str, Any]
-
-    def __init__(self, shelf: Shelf, number: int, detector: Detector) -> None:
-        self._shelf, self._number = shelf, number
-        self.channels, self.known = detector.channels, detector.known
-        self.line_, self.card = detector.line_, detector.card
-
-    def score(self, values: NDArray[np.float32], start: NDArray[np.int64]) -> Scores:
-        """Return the scores of windows (n, T, C) that begin at start (n,)."""
-        return self._shelf.detector(self._number).score(values, start)
-
-    def explain(self, X: NDArray[np.float32], start: NDArray[np.int64]) -> Explanation:
-        """Return what is unusual in windows (n, T, C) that begin at start (n,)."""
-        return self._shelf.detector(self._number).explain(X, start)
+    def _version(self, number: int, since: int, group: str) -> Version:
+        judge = Shelved(self.few, number, lambda: self._load(number))
+        return Version(judge, number, since, group)

@@ -112,9 +112,45 @@ def test_the_registry_of_an_unfinished_run_may_not_change(
     options = ReplayOptions(plant.recording, tmp_path / "out", checkpoint_s=0)
     with pytest.raises(InterruptedError):
         replay(options, config, watch=cut_off)
-    shutil.copytree(two / "default" / "000002", registry / "default" / "000002")
+    for name in ("000002", "promotions/000002.json"):
+        _copy(two / "default" / name, registry / "default" / name)
     with pytest.raises(StateError, match="another detector"):
         replay(options, config)
+
+
+def _copy(path: Path, to: Path) -> None:
+    if path.is_dir():
+        shutil.copytree(path, to)
+    else:
+        shutil.copy(path, to)
+
+
+def test_a_version_that_is_not_promoted_scores_nothing(
+    plant: Plant, two: Path, tmp_path: Path
+) -> None:
+    registry = shutil.copytree(two, tmp_path / "registry")
+    (registry / "default" / "promotions" / "000002.json").unlink()
+    good("replay", plant.recording, "-c", with_registry(tmp_path, registry), "-o", tmp_path / "out")
+    assert scores(tmp_path / "out") == plant.clean
+
+
+def from_before(registry: Path) -> Path:
+    """Make of a registry one from before promotions: versions say themselves when they score."""
+    shutil.rmtree(registry / "default" / "promotions")
+    for folder in (registry / "default").iterdir():
+        card(group=None)(folder)
+    return registry
+
+
+def test_a_registry_from_before_promotions_scores_as_it_did(
+    plant: Plant, two: Path, tmp_path: Path
+) -> None:
+    registry = from_before(shutil.copytree(two, tmp_path / "registry"))
+    for uri, out in ((two, "now"), (registry, "before")):
+        good("replay", plant.recording, "-c", with_registry(tmp_path, uri), "-o", tmp_path / out)
+    assert (tmp_path / "now/scores.csv").read_bytes() == (
+        tmp_path / "before/scores.csv"
+    ).read_bytes()
 
 
 # --- what is not trusted ---
@@ -216,11 +252,36 @@ UNFIT = "card and files do not fit each other"
 def test_an_artifact_that_is_not_whole_is_refused(
     plant: Plant, two: Path, tmp_path: Path, change: Callable[[Path], None], words: str
 ) -> None:
-    registry = shutil.copytree(two, tmp_path / "registry")
+    """No promotion knows its digest here, and what is wrong is found all the same."""
+    registry = from_before(shutil.copytree(two, tmp_path / "registry"))
     change(registry / "default" / "000001")
     config = with_registry(tmp_path, registry)
     assert words in refused("replay", plant.recording, "-c", config, "-o", tmp_path / "out")
     assert not (tmp_path / "out" / "metrics.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (card(effective_from=0), "card.json was changed"),
+        (card(settings=None), "card.json was changed"),
+        (halve(CARD), "card.json was changed"),
+        (remove(CARD), CARD),
+        (swap(CARD), "card.json was changed"),
+        (flip(WEIGHTS), WEIGHTS),
+        (remove(ARRAYS), ARRAYS),
+        (swap(ARRAYS), ARRAYS),
+    ],
+)
+def test_an_artifact_that_is_not_the_promoted_one_is_refused(
+    plant: Plant, two: Path, tmp_path: Path, change: Callable[[Path], None], words: str
+) -> None:
+    registry = shutil.copytree(two, tmp_path / "registry")
+    change(registry / "default" / "000001")
+    config = with_registry(tmp_path, registry)
+    said = refused("replay", plant.recording, "-c", config, "-o", tmp_path / "out")
+    assert words in said
+    assert "000001" in said
 
 
 @pytest.mark.parametrize(
@@ -254,7 +315,8 @@ def beside(plant: Plant, folder: Path, until: int) -> Path:
     arguments = ("train", plant.recording, "-c", config, "-o", folder / "other")
     good(*arguments, "--train-until", 3 * until)
     registry = shutil.copytree(plant.registry, folder / "registry")
-    shutil.copytree(folder / "other/default/000001", registry / "default/000002")
+    detector = Detector.load(folder / "other/default/000001")
+    Registry(str(registry)).publish(detector, detector.card["effective_from"], "for a test")
     return registry
 
 
@@ -282,14 +344,12 @@ def test_an_empty_registry_says_how_to_fill_it(plant: Plant, tmp_path: Path) -> 
     assert "stream-ad train FILE" in said
 
 
-def test_a_registry_elsewhere_is_not_available_yet(plant: Plant, tmp_path: Path) -> None:
-    config = write_config(tmp_path / "c.yaml", registry={"uri": "s3://bucket/x"})
+def test_a_registry_that_fsspec_does_not_know_is_refused(plant: Plant, tmp_path: Path) -> None:
+    config = write_config(tmp_path / "c.yaml", registry={"uri": "nowhere://x"})
     said = refused("replay", plant.recording, "-c", config, "-o", tmp_path / "out")
-    assert "registry.uri" in said
-    assert "not available yet" in said
-    assert "not available yet" in refused(
-        "train", plant.recording, "-c", plant.learning, "-o", "s3://bucket/x"
-    )
+    assert "registry.uri = 'nowhere://x'" in said
+    assert "a URI that fsspec knows" in said
+    assert said == refused("train", plant.recording, "-c", plant.learning, "-o", "nowhere://x")
 
 
 def test_a_cut_and_a_registry_contradict_each_other(plant: Plant, tmp_path: Path) -> None:
@@ -308,7 +368,7 @@ def test_other_things_in_a_registry_are_no_versions(plant: Plant, tmp_path: Path
 def test_a_detector_saved_by_hand_says_what_it_lacks(plant: Plant, tmp_path: Path) -> None:
     folder = plant.registry / "default" / "000001"
     detector = Detector.load(folder)
-    del detector.card["effective_from"]
+    del detector.card["effective_from"], detector.card["group"]
     detector.save(tmp_path / "registry" / "default" / "000001")
     config = with_registry(tmp_path, tmp_path / "registry")
     said = refused("replay", plant.recording, "-c", config, "-o", tmp_path / "out")
