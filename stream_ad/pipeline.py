@@ -26,11 +26,13 @@ from stream_ad.alerting import (
     step,
 )
 from stream_ad.config import Config
+from stream_ad.config.groups import DEFAULT
 from stream_ad.description import Describe
+from stream_ad.groups import Groups
 from stream_ad.machines import Machines
 from stream_ad.state import MachineState
 from stream_ad.transport.base import Batch, Outputs, ScoreRow, Told
-from stream_ad.versions import Version, active
+from stream_ad.versions import Version
 from stream_ad.windows import Windows, WindowSpec, missing_share
 
 if TYPE_CHECKING:
@@ -101,8 +103,10 @@ class Pipeline:
     spec : WindowSpec
         The grid.
     versions : sequence of Version
-        Detectors in the order of their promotion; they count in every partition. A window that
-        ends before one of them takes effect is counted (``before_model``), not scored.
+        Detectors in the order of their promotion; they count in every partition. A window is
+        scored by those of its machine's group, and while there are none by those of ``default``.
+        One that ends before any of them takes effect is counted (``before_model``; ``no_model``
+        where there are none), not scored.
     states : mapping of str to MachineState, optional
         Machines taken over, of an input with one partition.
     keep : bool
@@ -116,8 +120,8 @@ class Pipeline:
         In the order of their promotion.
     counts_in : dict of int to int
         How many of them, from the first on, count in a partition.
-    rules : Rules
-        From alarms to incidents.
+    groups : Groups
+        Which machine belongs to which group.
     mute : Mute
         Which windows are scored and count for nothing else.
     counted : Counter of str
@@ -146,7 +150,12 @@ class Pipeline:
         self._max_missing = config.windows.max_missing
         window_bytes = 4 * spec.length * len(spec.sensors)
         self._most_records = max(1, MOST_BYTES // (window_bytes * spec.overlap))
-        self.rules = Rules.of(config.alarm, spec)
+        self.groups = Groups(config)
+        self._rules = {
+            name: Rules.of(self.groups.config(name).alarm, spec, name)
+            for name in self.groups.names
+        }
+        self.rules = self._rules[DEFAULT]
         self.mute = Mute(config, spec)
         self._expect_sensors()
 
@@ -176,6 +185,25 @@ class Pipeline:
         known.append(np.zeros(len(self.spec.sensors), bool))
         self._known = known
         self._quality = [QualityCheck(self.spec, k, self._max_missing) for k in known]
+
+    def rules_of(self, machine: str) -> Rules:
+        """Return how alarms of a machine become incidents."""
+        return self._rules[self.groups.of(machine)]
+
+    def active(
+        self, machine: NDArray[np.object_], end: NDArray[np.int64], upto: int | None = None
+    ) -> NDArray[np.int64]:
+        """Return which version scores each window; -1 for none.
+
+        Parameters
+        ----------
+        machine : object array (n,)
+        end : int64 array (n,)
+            Window ends in ns.
+        upto : int, optional
+            How many of the versions count; all by default.
+        """
+        return self.groups.active(self.versions[:upto], machine, end)
 
     def newest(self) -> int | None:
         """Return the newest event time accepted; None before any."""
@@ -247,7 +275,7 @@ class Pipeline:
             machine, start, v, scored, muted, drifted, raw, static, score, p = row
             state, incident = states[i], None
             if v < 0:
-                self._count(state, "before_model")
+                self._count(state, "before_model" if self._scores(machine) else "no_model")
                 continue
             self._count(state, "scored" if scored else "too_much_missing")
             if scored and muted:
@@ -255,7 +283,7 @@ class Pipeline:
             alarm, alerts = scored and not muted and (score > 1 or drifted), state.alerts
             # a quiet window need not be told; a muted one is neither quiet nor loud
             if not muted and alerts.hears(alarm, judged.findings[i]):
-                result = step(alerts, self._verdict(judged, i), self.rules)
+                result = step(alerts, self._verdict(judged, i), self.rules_of(machine))
                 outputs.incidents.extend(starmap(Told, result.events))
                 incident = result.incident_id
             if scored:
@@ -277,14 +305,19 @@ class Pipeline:
             self.counted.update(machines.counted)
             parts.append(closed)
             states.extend(map(machines.states.__getitem__, closed.machine))
-            counting = self.versions[: self.counts_in[batch.partition]]
-            version.append(active(counting, closed.start + self.spec.window_ns))
+            end, upto = closed.start + self.spec.window_ns, self.counts_in[batch.partition]
+            version.append(self.active(closed.machine, end, upto))
         windows = Windows.concat([part for part in parts if len(part)] or parts[:1])
         return windows, states, np.concatenate(version)
 
     def _machines(self, partition: int) -> Machines:
         known = self.partitions.get(partition)
         return self.take_over(partition, {}) if known is None else known
+
+    def _scores(self, machine: str) -> bool:
+        """Say whether there is any version for a machine."""
+        names = {DEFAULT, self.groups.of(machine)}
+        return any(version.model_id in names for version in self.versions)
 
     def _count(self, state: MachineState, reason: str) -> None:
         state.counts[reason] += 1

@@ -36,14 +36,17 @@ def train(
         settings = load_config(config)
         if compare:
             version, compared = compare_from_file(file, settings, out, train_until, screen)
+            versions = [version]
         else:
-            version = train_from_file(file, settings, out, train_until, screen)
+            versions = train_from_file(file, settings, out, train_until, screen)
     if compared is not None:
         _print(compared)
-    typer.echo(
-        f"version {version.number} in {out}: scores windows that end at or after "
-        f"{rfc3339(version.effective_from)}; use it with registry.uri: {out}"
-    )
+    for version in versions:
+        group = f" of group {version.model_id}" if len(versions) > 1 else ""
+        typer.echo(
+            f"version {version.number}{group} in {out}: scores windows that end at or after "
+            f"{rfc3339(version.effective_from)}; use it with registry.uri: {out}"
+        )
 
 
 def _print(compared: Comparison) -> None:

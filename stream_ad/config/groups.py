@@ -62,6 +62,8 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     both = dict(below)
     for key, value in above.items():
         known = both.get(key)
-        nested = isinstance(known, Mapping) and isinstance(value, Mapping)
-        both[key] = merged(known, value) if nested else value
+        if isinstance(known, Mapping) and isinstance(value, Mapping):
+            both[key] = merged(known, value)
+        else:
+            both[key] = value
     return both

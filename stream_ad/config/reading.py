@@ -103,7 +103,7 @@ def _check_group(config: Config, name: str, group: GroupConfig) -> None:
 
 
 def _only(group: GroupConfig, section: str) -> GroupConfig:
-    rest = {other: {} for other in OVERRIDDEN if other != section}
+    rest: dict[str, Any] = {other: {} for other in OVERRIDDEN if other != section}
     return group.model_copy(update=rest)
 
 

@@ -198,6 +198,7 @@ class Detector:
         windows: Windows,
         spec: WindowSpec,
         *,
+        y: NDArray[np.int64] | None = None,
         max_missing: float = 0.5,
         progress: Callable[[float], None] | None = None,
     ) -> Self:
@@ -208,6 +209,8 @@ class Detector:
         windows : Windows
         spec : WindowSpec
             The grid they lie on.
+        y : int64 array (n,), optional
+            As of `fit`.
         max_missing : float
             Windows with a larger share of missing cells are not used, 0 to 1.
         progress : callable, optional
@@ -218,10 +221,15 @@ class Detector:
         InputError, ConfigError, NotEnoughHistory, MissingDependency
             As `fit`.
         """
-        ordered = in_order(windows, spec)
+        ordered, labels = in_order(windows, spec, None if y is None else _labels(y, len(windows)))
         self.sensors, self.spec = spec.sensors, spec
         return self._learn(
-            ordered, spec.window_ns, spec.hop_ns, max_missing=max_missing, progress=progress
+            ordered,
+            spec.window_ns,
+            spec.hop_ns,
+            max_missing=max_missing,
+            y=labels,
+            progress=progress,
         )
 
     def set_budget(self, alarm: AlarmConfig) -> Self:

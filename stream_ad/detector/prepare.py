@@ -40,8 +40,10 @@ class Prepared:
     anomalies: Windows
 
 
-def in_order(windows: Windows, spec: WindowSpec) -> Windows:
-    """Check the windows of a machine group and sort them by start, then machine.
+def in_order(
+    windows: Windows, spec: WindowSpec, y: NDArray[np.int64] | None = None
+) -> tuple[Windows, NDArray[np.int64] | None]:
+    """Check the windows of a machine group and sort them, and their labels, by start and machine.
 
     Raises
     ------
@@ -50,7 +52,8 @@ def in_order(windows: Windows, spec: WindowSpec) -> Windows:
     """
     values = as_windows(windows.values, "windows.values", (spec.length, len(spec.sensors)))
     order = np.lexsort((windows.machine.astype(str), windows.start))
-    return Windows(windows.machine, windows.start, values, windows.offset).take(order)
+    ordered = Windows(windows.machine, windows.start, values, windows.offset).take(order)
+    return ordered, None if y is None else y[order]
 
 
 def prepare(

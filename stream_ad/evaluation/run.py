@@ -63,8 +63,8 @@ class Evaluation:
     label_column : str or None
         Where the truth stands, in a file.
     progress : Progress
-    refits : sequence of dict or None
-        A record for each refit that was tried on the way; None where none was to be.
+    trainings : sequence of dict or None
+        A record of each training on the way; None where none was to be.
     """
 
     source: Recording
@@ -72,7 +72,7 @@ class Evaluation:
     input_counts: Counter[str]
     label_column: str | None
     progress: Progress
-    refits: Sequence[Mapping[str, Any]] | None = None
+    trainings: Sequence[Mapping[str, Any]] | None = None
 
     @property
     def since(self) -> int:
@@ -196,7 +196,7 @@ def _facts(run: Run, evaluation: Evaluation, rows: LabelledRows | None) -> dict[
         "budget": evaluation.budget(run, rows, pipeline),
         "model": _model(version),
         "versions": {"stream_ad": __version__, "python": platform.python_version()},
-    } | ({} if evaluation.refits is None else {"refits": [*evaluation.refits]})
+    } | ({} if evaluation.trainings is None else {"trainings": [*evaluation.trainings]})
 
 
 def _line(pipeline: Pipeline) -> dict[str, Any]:
@@ -295,14 +295,14 @@ def _notes(evaluation: Evaluation, line: Mapping[str, Any]) -> list[str]:
         f"Model {d.model}{network}, scorer {d.scorer}, seed {d.seed}.",
         f"An incident opens at {config.alarm.m} alarms among the last {config.alarm.n} windows "
         f"and closes after {config.alarm.close_after} windows without one.",
-        swallowing_words(config.drift, spec.hop_ns, refits=evaluation.refits is not None),
+        swallowing_words(config.drift, spec.hop_ns, retrains=evaluation.trainings is not None),
         *_moves(line, config.drift),
         *_away(line),
     ]
 
 
 def _away(line: Mapping[str, Any]) -> Iterator[str]:
-    """Say which machines refits have followed."""
+    """Say which machines later versions have followed."""
     if away := line.get("from_first_version"):
         each = ", ".join(f"{machine} by {offset:.2g}" for machine, offset in away.items())
         yield f"At its end the line of the first version would have moved: {each}."

@@ -15,7 +15,7 @@ from stream_ad.progress import Progress
 from stream_ad.records import IncidentEvent
 from stream_ad.report import IncidentView, Trace
 from stream_ad.transport.base import Source
-from stream_ad.versions import Judge, Version, active
+from stream_ad.versions import Judge
 from stream_ad.windows import Windows, WindowSpec, missing_share
 from stream_ad.windows.spec import parse_rfc3339
 
@@ -112,13 +112,14 @@ def _collect(cases: list[Case], source: Source, pipeline: Pipeline, progress: Pr
         for case in cases:
             mine = windows.machine == case.events[0].machine_id
             inside = (windows.start >= case.first) & (windows.start + spec.window_ns <= case.last)
-            _explain(case, windows.take(mine & inside), spec, pipeline.versions)
+            _explain(case, windows.take(mine & inside), pipeline)
 
 
-def _explain(case: Case, windows: Windows, spec: WindowSpec, versions: Sequence[Version]) -> None:
+def _explain(case: Case, windows: Windows, pipeline: Pipeline) -> None:
     if not len(windows):
         return
-    version = active(versions, windows.start + spec.window_ns)
+    spec, versions = pipeline.spec, pipeline.versions
+    version = pipeline.active(windows.machine, windows.start + spec.window_ns)
     for v in np.unique(version):
         part = windows.take(version == v)
         # before any model there is nothing to expect, but the first one can say what it thinks

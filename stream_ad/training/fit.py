@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stream_ad.alerting.swallowing import swallowing_zone
 from stream_ad.config import Config, InputConfig
+from stream_ad.config.groups import DEFAULT
 from stream_ad.errors import ConfigError, NotEnoughHistory
+from stream_ad.groups import Groups
 from stream_ad.progress import Progress
 from stream_ad.training.history import History, Sized, collect_history, time_at
 from stream_ad.transport.times import NAT, TimeReader
@@ -15,6 +18,9 @@ from stream_ad.versions import Judge
 from stream_ad.windows import WindowSpec, rfc3339
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from stream_ad.detector import Detector
 
 ALL = "all"
@@ -60,8 +66,8 @@ def cut_of(train_until: str, config: Config) -> tuple[int | None, int | None]:
 
 def learn_from(
     source: Sized, config: Config, spec: WindowSpec, train_until: str | None, progress: Progress
-) -> tuple[Detector, History]:
-    """Collect the history of a recording and fit the configured detector on it.
+) -> tuple[dict[str, Detector], History]:
+    """Collect the history of a recording and fit the configured detector of each group on it.
 
     Parameters
     ----------
@@ -75,7 +81,8 @@ def learn_from(
 
     Returns
     -------
-    (Detector, History)
+    (dict of str to Detector, History)
+        As of `train_groups`.
     """
     rows, time = None, None
     if train_until is None:
@@ -99,10 +106,53 @@ def learn_from(
     left_out = f", {history.muted:,} muted ones left out" if history.muted else ""
     until = rfc3339(history.until)
     progress.note(f"history: {len(history.windows):,} windows until {until}{left_out}")
-    detector = train(history, config, spec, progress)
-    if deaf := sensors_without_history(detector, spec):
-        progress.note(f"no value in the history, so not watched: {', '.join(deaf)}")
-    return detector, history
+    return train_groups(history, Groups(config), spec, progress), history
+
+
+def train_groups(
+    history: History, groups: Groups, spec: WindowSpec, progress: Progress
+) -> dict[str, Detector]:
+    """Fit the configured detector of each machine group.
+
+    Parameters
+    ----------
+    history : History
+    groups : Groups
+    spec : WindowSpec
+    progress : Progress
+
+    Returns
+    -------
+    dict of str to Detector
+        ``default`` first. Where no machine of the history belongs to it, it learns from all of
+        them: it scores machines that belong to no group, and those of a group without a
+        detector, as one with too few windows is.
+
+    Raises
+    ------
+    NotEnoughHistory
+        For ``default``.
+    """
+    windows = history.windows
+    found: dict[str, Detector] = {}
+    rows = groups.rows(windows.machine)
+    for name in groups.names:
+        own = windows.take(rows[name]) if name in rows else windows.take(slice(0, 0))
+        shared = name == DEFAULT and not len(own)
+        part = replace(history, windows=windows if shared else own)
+        try:
+            detector = train(part, groups.config(name), spec, progress)
+        except NotEnoughHistory as error:
+            if name == DEFAULT:
+                raise
+            progress.note(f"group {name} has no detector of its own yet: {error}")
+            continue
+        where = "" if len(groups.names) == 1 else f"group {name}: "
+        if deaf := sensors_without_history(detector, spec):
+            said = ", ".join(deaf)
+            progress.note(f"{where}no value in the history, so not watched: {said}")
+        found[name] = detector
+    return found
 
 
 def _like_a_share(text: str) -> bool:
@@ -118,7 +168,13 @@ def sensors_without_history(judge: Judge, spec: WindowSpec) -> list[str]:
     return [name for name, known in zip(spec.names, judge.known, strict=True) if not known]
 
 
-def train(history: History, config: Config, spec: WindowSpec, progress: Progress) -> Detector:
+def train(
+    history: History,
+    config: Config,
+    spec: WindowSpec,
+    progress: Progress,
+    y: NDArray[np.int64] | None = None,
+) -> Detector:
     """Fit the configured detector on a history and set its line to the budget.
 
     Parameters
@@ -128,6 +184,8 @@ def train(history: History, config: Config, spec: WindowSpec, progress: Progress
         ``detector``, ``alarm``, ``training`` and ``windows.max_missing`` are used.
     spec : WindowSpec
     progress : Progress
+    y : int64 array (n,), optional
+        0 for an unlabelled window, +1 labelled normal, -1 labelled anomaly.
 
     Returns
     -------
@@ -153,7 +211,11 @@ def train(history: History, config: Config, spec: WindowSpec, progress: Progress
         **config.detector.model_dump(), max_extrapolation=config.alarm.max_extrapolation
     )
     detector.fit_windows(
-        history.windows, spec, max_missing=config.windows.max_missing, progress=progress.at
+        history.windows,
+        spec,
+        y=y,
+        max_missing=config.windows.max_missing,
+        progress=progress.at,
     )
     detector.card["swallows"] = swallowing_zone(config.drift, spec.hop_ns)
     return detector.set_budget(config.alarm)

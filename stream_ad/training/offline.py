@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from stream_ad.config import Config, DetectorConfig
+from stream_ad.config.groups import DEFAULT
+from stream_ad.errors import ConfigError
+from stream_ad.groups import Groups
 from stream_ad.progress import Progress
 from stream_ad.training.compare import compare, with_member
 from stream_ad.training.comparison import Comparison
@@ -17,8 +20,8 @@ from stream_ad.windows import WindowSpec
 
 def train_from_file(
     file: Path, config: Config, uri: str, train_until: str | None, progress: Progress
-) -> Version:
-    """Fit a detector on the history in a file and publish it.
+) -> list[Version]:
+    """Fit the detectors of all machine groups on the history in a file and publish them.
 
     Parameters
     ----------
@@ -32,8 +35,8 @@ def train_from_file(
 
     Returns
     -------
-    Version
-        It takes effect right after its history.
+    list of Version
+        One for each group; they take effect right after the history.
 
     Raises
     ------
@@ -42,12 +45,16 @@ def train_from_file(
     """
     registry = Registry(uri)
     spec = WindowSpec.from_config(config.windows)
-    registry.require_grid(spec, config)
+    for group in Groups(config).names:
+        registry.require_grid(spec, config, group)
     source = open_source(file, config, spec)
-    detector, history = learn_from(
+    detectors, history = learn_from(
         source, config, spec, ALL if train_until is None else train_until, progress
     )
-    return registry.publish(detector, history.until + 1, f"trained from {file.name}")
+    since, why = history.until + 1, f"trained from {file.name}"
+    return [
+        registry.publish(detector, since, why, group) for group, detector in detectors.items()
+    ]
 
 
 def compare_from_file(
@@ -67,22 +74,28 @@ def compare_from_file(
 
     Raises
     ------
+    ConfigError
+        With machine groups: they are not compared.
     StreamAdError
         As `train_from_file`.
     """
+    if config.groups:
+        allowed = "nothing with --compare: it compares for one group"
+        raise ConfigError("groups", [*config.groups], allowed)
     registry = Registry(uri)
     spec = WindowSpec.from_config(config.windows)
     registry.require_grid(spec, config)
     source = open_source(file, config, spec)
     usual = DetectorConfig()  # fitted on everything before it is known to be the best: a moment
     first = usual.model, usual.scorer
-    detector, history = learn_from(
+    detectors, history = learn_from(
         source,
         with_member(config, *first),
         spec,
         ALL if train_until is None else train_until,
         progress,
     )
+    detector = detectors[DEFAULT]
     compared = compare(history, config, spec, progress)
     best = compared.best
     progress.note(f"taken: {best.name}; now fitted on the whole history")

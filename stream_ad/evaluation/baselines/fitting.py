@@ -76,7 +76,7 @@ def fit_baseline(name: str, windows: Windows, spec: WindowSpec, config: Config) 
     if name not in BASELINES:
         raise ConfigError("baseline", name, f"one of {', '.join(BASELINES)}")
     parts = prepare(
-        in_order(windows, spec),
+        in_order(windows, spec)[0],
         spec.window_ns,
         config.detector.calibration_share,
         max_missing=config.windows.max_missing,
