@@ -20,6 +20,7 @@ from stream_ad.transport.base import Batch, Outputs, Source
 
 MACHINES, SENSORS, PERIOD_S = 3, 8, 60.0
 DAYS, HISTORY_DAYS = 21.0, 14.0  # two weeks to learn from, so that the line knows a weekend
+TRAINED_EVERY_DAYS = 3.0
 FAULTS, SEVERITY = 8, 2.0
 LABEL = "label"
 DAY_S = 86_400.0
@@ -108,7 +109,10 @@ def write_factory(options: DemoOptions) -> tuple[Path, Path]:
             "max_gap_s": 300.0,
         },
         "detector": {"seed": options.seed},
-        "training": {"history_share": HISTORY_DAYS / DAYS},
+        "training": {
+            "history_share": HISTORY_DAYS / DAYS,
+            "every_s": TRAINED_EVERY_DAYS * DAY_S,
+        },
     }
     config = options.out / "demo.yaml"
     config.write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
@@ -118,7 +122,7 @@ def write_factory(options: DemoOptions) -> tuple[Path, Path]:
 def demo(
     options: DemoOptions, progress: Progress, watch: Callable[[Outputs], None]
 ) -> dict[str, Any]:
-    """Simulate a factory, learn from its first two weeks, score the third.
+    """Simulate a factory, learn from its first two weeks, score the third, train anew on the way.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ def demo(
         float, typer.Option(help="How long the live part takes; 0 = no waiting.", min=0.0)
     ] = 25.0,
 ) -> None:
-    """Simulate a factory, learn from two weeks, watch the third."""
+    """Simulate a factory, learn from two weeks, watch the third, train anew on the way."""
     from stream_ad.cli.live import LiveScreen
     from stream_ad.cli.summary import print_summary
     from stream_ad.demo import DemoOptions

@@ -87,6 +87,36 @@ def rollback(
     _tell(settings, _decisions(settings).rollback(group, to, reason))
 
 
+@models.command()
+def retrain(
+    config: ConfigFile,
+    group: Group = "default",
+    who: Annotated[
+        str | None, typer.Option(help="Whose wish it is; by default the user's.")
+    ] = None,
+) -> None:
+    """Ask the service's trainer to train a group's detector anew now; the gate judges it."""
+    import getpass
+
+    from stream_ad.config import load_config
+    from stream_ad.errors import ConfigError
+
+    settings = load_config(config)
+    names = ["default", *settings.groups]
+    if group not in names:
+        raise ConfigError("--group", group, ", ".join(names))
+    if not settings.kafka.bootstrap_servers:
+        raise ConfigError("kafka.bootstrap_servers", [], "the brokers of the running service")
+    from stream_ad.transport.kafka.labels import TrainRequest, write_request
+
+    request = TrainRequest(machine_group=group, who=who or getpass.getuser())
+    write_request(settings.kafka, request)
+    typer.echo(
+        f"asked the trainer of {group} on {settings.kafka.topics.labels}; "
+        "`stream-ad models list` shows what became of it"
+    )
+
+
 def _settings(file: Path) -> Config:
     from stream_ad.config import load_config
     from stream_ad.errors import ConfigError

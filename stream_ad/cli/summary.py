@@ -56,6 +56,8 @@ def summary_lines(metrics: dict[str, Any]) -> Iterator[str]:
     counted = {k: v for k, v in metrics["counts"].items() if v and k != "records"}
     if counted:
         yield "counted: " + ", ".join(f"{k} {v:,}" for k, v in sorted(counted.items()))
+    if tried := metrics.get("trainings"):
+        yield from _trainings(tried)
     if not windows["scored"]:
         yield (
             f"nothing was scored: of {windows['closed']:,} windows {windows['before_model']:,} end "
@@ -74,6 +76,17 @@ def summary_lines(metrics: dict[str, Any]) -> Iterator[str]:
             f"{budget['supported_per_machine_day']:.3g} per machine and day; "
             f"{budget['needed_days']:.3g} held-out machine-days would support what was asked"
         )
+
+
+def _trainings(tried: list[dict[str, Any]]) -> Iterator[str]:
+    made = sum("version" in one for one in tried)
+    refused = [one for one in tried if "refused" in one]
+    yield (
+        f"trained anew {len(tried)} times: {made} promoted, {len(refused)} refused by the gate, "
+        f"{len(tried) - made - len(refused)} without enough to learn from"
+    )
+    if refused:
+        yield f"  the last refusal, at {refused[-1]['at']}: {refused[-1]['refused']}"
 
 
 def judged_table(metrics: dict[str, Any]) -> Table:

@@ -257,6 +257,21 @@ def test_a_change_that_cannot_be_announced_stands(
     assert registry.promotions()[-1].version == 1
 
 
+def test_a_training_is_asked_for_in_somebodys_name(
+    live: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    place = "stream_ad.transport.kafka.labels.write_request"
+    monkeypatch.setattr(place, lambda _, request: asked.append(request))
+    assert "models list" in good("models", "retrain", "-c", live, "--who", "anna").out
+    assert [(one.machine_group, one.who) for one in asked] == [("default", "anna")]
+    assert "--group = 'press'" in refused("models", "retrain", "-c", live, "--group", "press")
+
+
+def test_a_training_cannot_be_asked_for_without_brokers(config: Path) -> None:
+    assert "kafka.bootstrap_servers" in refused("models", "retrain", "-c", config)
+
+
 # ------------------------------------------------------------------ quickly
 
 
