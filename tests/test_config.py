@@ -415,7 +415,9 @@ def test_the_schema_accepts_what_the_program_accepts_and_nothing_unknown() -> No
     assert not check.is_valid({"detector": {"k": 0}})
 
 
-@pytest.mark.parametrize("name", ["reading", "long", "window", "incident", "score"])
+@pytest.mark.parametrize(
+    "name", ["reading", "long", "window", "incident", "score", "label", "model", "activation"]
+)
 def test_schemas_of_records_are_schemas(name: str) -> None:
     schema = orjson.loads(good("config", "schema", name).out)
     jsonschema.Draft202012Validator.check_schema(schema)

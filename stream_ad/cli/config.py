@@ -46,7 +46,7 @@ def _lacking_for_run(settings: Config) -> str:
 @config.command()
 def schema(
     of: Annotated[
-        str, typer.Argument(help="config, or a record: reading, long, window, incident, score.")
+        str, typer.Argument(help="config, or a record: reading, long, window, incident, score, ...")
     ] = "config",
 ) -> None:
     """Print the JSON Schema of the config or of a record on the wire."""
@@ -63,6 +63,9 @@ def schema(
         "window": records.WindowRecord,
         "incident": records.IncidentEvent,
         "score": records.ScoreRecord,
+        "label": records.LabelRecord,
+        "model": records.ModelRecord,
+        "activation": records.ActivationRecord,
     }
     if of not in models:
         raise ConfigError("config schema", of, ", ".join(models))

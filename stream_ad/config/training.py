@@ -37,8 +37,8 @@ class TrainingConfig(Section):
     min_windows: Annotated[int, Field(ge=10)] = 20
     """Least windows to learn from."""
     buffer_windows: Annotated[int, Field(ge=10)] = 50_000
-    """Most windows that are kept to learn from, a sample that favours the newest; at most 512 MiB
-    of them."""
+    """Most windows that are kept to learn from, of a history the newest, of a stream a sample that
+    favours them; at most 512 MiB."""
     half_life_s: Positive | None = 14 * 86_400.0
     """A window so much older than another is half as likely to be kept, where the buffer overflows;
     null: age does not matter."""
