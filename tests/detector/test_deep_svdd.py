@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from stream_ad.detector import Detector
 from stream_ad.detector.models import hypersphere
 from stream_ad.detector.models.deep_svdd import DeepSvdd
-from stream_ad.detector.models.hypersphere import Hypersphere, rebuilding_error
+from stream_ad.detector.models.hypersphere import Hypersphere
+from stream_ad.detector.models.pieces import masked_error
 from stream_ad.detector.networks import NETWORKS
 from tests.detector.streams import few_steps, waves
 
@@ -153,9 +154,9 @@ def test_the_rebuilding_error_counts_observed_cells_only() -> None:
     x[0, 1:, :2] = x[3, 0, 0] = torch.nan
     cells, rebuilt = x.double().numpy(), x_hat.double().numpy()
     wanted = np.nanmean((cells - rebuilt) ** 2, axis=(1, 2))
-    np.testing.assert_allclose(rebuilding_error(x, x_hat), wanted, rtol=1e-5)
+    np.testing.assert_allclose(masked_error(x, x_hat), wanted, rtol=1e-5)
     x_hat.requires_grad_()
-    rebuilding_error(x, x_hat).sum().backward()  # type: ignore[no-untyped-call]
+    masked_error(x, x_hat).sum().backward()  # type: ignore[no-untyped-call]
     assert x_hat.grad is not None
     assert x_hat.grad.isfinite().all()
 

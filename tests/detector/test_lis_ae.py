@@ -13,7 +13,8 @@ from stream_ad.detector import Detector
 from stream_ad.detector.blocks import one_thread
 from stream_ad.detector.models import lis_ae
 from stream_ad.detector.models.linsep_lis_ae import LinSepLisAe
-from stream_ad.detector.models.lis_ae import Lessons, LisAe, kaiming, masked_error
+from stream_ad.detector.models.lis_ae import Lessons, LisAe, kaiming
+from stream_ad.detector.models.pieces import masked_error
 from stream_ad.detector.networks import NETWORKS
 from tests.detector.streams import few_steps, waves
 

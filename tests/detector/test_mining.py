@@ -8,8 +8,9 @@ import torch
 from scipy.stats import norm
 from torch import Tensor
 
-from stream_ad.detector.models import mining
-from stream_ad.detector.models.mining import Dictionary, in_pieces, mine, tail_limit
+from stream_ad.detector.models import pieces
+from stream_ad.detector.models.mining import Dictionary, mine, tail_limit
+from stream_ad.detector.models.pieces import in_pieces
 
 
 def drawing(seed: int = 0) -> torch.Generator:
@@ -120,5 +121,5 @@ def test_pieces_of_the_history_do_not_matter(monkeypatch: pytest.MonkeyPatch) ->
     dictionary = Dictionary(2, 5)
     dictionary.learn(x, torch.zeros(50, dtype=torch.bool), drawing())
     whole = in_pieces(dictionary, x)
-    monkeypatch.setattr(mining, "PIECE", 7)
+    monkeypatch.setattr(pieces, "PIECE", 7)
     torch.testing.assert_close(in_pieces(dictionary, x), whole, rtol=1e-4, atol=1e-5)

@@ -13,6 +13,7 @@ from torch import Tensor
 from stream_ad.detector.models import descent
 from stream_ad.detector.models.base import Body, Progress, WindowModel
 from stream_ad.detector.models.descent import descend
+from stream_ad.detector.models.pieces import in_pieces, masked_error
 from stream_ad.detector.networks import NETWORKS
 
 BATCH = 128
@@ -23,7 +24,6 @@ LEAST = 0.1  # distance of every coordinate of the centre from 0
 ROUNDING = 1e-5  # latents this close together, seen from 0, differ by little but rounding
 SMALLEST = 1e-12  # spread of a latent, so that it divides
 FARTHEST = 3.0  # spreads from the middle of the latents that the decoder has learned from
-ROWS = 1024  # windows taken at a time
 ENCODED, DRAWN = 0.55, 0.7  # share of the work done after the first and the second step
 
 Objective = Callable[[Tensor], Tensor]
@@ -255,7 +255,7 @@ class Hypersphere(WindowModel):
 
     def _apart(self, x: Tensor, x_hat: Tensor) -> Tensor:
         """Return rebuilding errors (B,) in the units of the sensors."""
-        return rebuilding_error(x / self.unit, x_hat / self.unit)
+        return masked_error(x / self.unit, x_hat / self.unit)
 
     def _latents(self, x: Tensor) -> Tensor:
         """Return latents (n, D) in evaluation mode."""
@@ -267,33 +267,6 @@ class Hypersphere(WindowModel):
         z = self._latents(normal).double()
         variance, level = z.var(0, correction=0).sum(), z.square().sum(1).mean()
         return float(variance), bool(variance <= ROUNDING**2 * level)
-
-
-def rebuilding_error(x: Tensor, x_hat: Tensor) -> Tensor:
-    """Return mean squared errors (B,) over the observed cells of windows (B, T, C).
-
-    Examples
-    --------
-    >>> x = torch.tensor([[[1.0, torch.nan]], [[2.0, 4.0]]])
-    >>> rebuilding_error(x, torch.zeros(2, 1, 2))
-    tensor([ 1., 10.])
-    """
-    missing = x.isnan()
-    residual = (x.nan_to_num() - x_hat).masked_fill(missing, 0.0)
-    cells = x[0].numel() - missing.sum((1, 2))
-    return residual.square().sum((1, 2)) / cells
-
-
-def in_pieces(each: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Join what a function says about windows (n, T, C), some at a time, without gradients.
-
-    Examples
-    --------
-    >>> in_pieces(lambda part: part.sum((1, 2)), torch.ones(3, 2, 2))
-    tensor([4., 4., 4.])
-    """
-    with torch.no_grad():
-        return torch.cat([each(x[first : first + ROWS]) for first in range(0, len(x), ROWS)])
 
 
 def _settings() -> descent.Descent:

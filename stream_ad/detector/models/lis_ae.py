@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from stream_ad.detector.models.base import Body, Progress, WindowModel
 from stream_ad.detector.models.descent import descend, mean_error
+from stream_ad.detector.models.pieces import masked_error
 from stream_ad.detector.networks import NETWORKS, SLOPE, Dense, Tcn
 from stream_ad.detector.synthetic import negatives as synthetic
 
@@ -257,13 +258,6 @@ class LisAe(WindowModel):
             yield
         finally:
             self.requires_grad_(True)
-
-
-def masked_error(x: Tensor, x_hat: Tensor) -> Tensor:
-    """Return the mean squared error (B,) over the observed cells of windows (B, T, C)."""
-    seen = ~torch.isnan(x)
-    residual = (x.nan_to_num() - x_hat) * seen
-    return residual.square().sum((1, 2)) / seen.sum((1, 2))
 
 
 def kaiming(network: M) -> M:

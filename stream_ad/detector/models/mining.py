@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from stream_ad.detector.models.pieces import in_pieces
 from stream_ad.detector.scaling import KNEE
 
 SAMPLES, ENTRIES = 128, 6  # samples of the history, and windows in each
-PIECE = 1024  # windows compared at a time
 ROUNDS, GROWTH = 10, 1.1  # at most so often is what is left sampled again, while more is found
 REACH = 2.0  # deviations of the logarithm from the median to the limit
 ORDINARY_TAIL = 0.0228  # share of a log-normal that lies so far out
@@ -170,12 +169,6 @@ def tail_limit(score: Tensor) -> float:
     middle, high = (float(ordered[int(share * (len(logs) - 1))]) for share in (0.5, 0.75))
     # where half are alike, rounding is no tail
     return math.exp(middle + max(REACH * (high - middle) / UPPER_QUARTILE, ROUNDING))
-
-
-def in_pieces(of: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Return what a function says of windows (n, T, C), asked in pieces, without gradients."""
-    with torch.no_grad():
-        return torch.cat([of(x[first : first + PIECE]) for first in range(0, len(x), PIECE)])
 
 
 def _plain(x: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from stream_ad.detector.models.base import Output, Progress, WindowModel
 from stream_ad.detector.models.descent import descend
-from stream_ad.detector.models.mining import Dictionary, in_pieces, mine, tail_limit
+from stream_ad.detector.models.mining import Dictionary, mine, tail_limit
+from stream_ad.detector.models.pieces import in_pieces
 
 SIGMA = 0.1  # deviation of the noise that confident normal windows are generated from
 TAU = 0.1  # largest share of a batch that is calibrated
