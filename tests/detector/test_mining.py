@@ -8,7 +8,7 @@ import torch
 from scipy.stats import norm
 from torch import Tensor
 
-from stream_ad.detector.models import pieces
+from stream_ad.detector.models import mining, pieces
 from stream_ad.detector.models.mining import Dictionary, mine, tail_limit
 from stream_ad.detector.models.pieces import in_pieces
 
