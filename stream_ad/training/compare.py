@@ -6,7 +6,6 @@ each member meets normal windows, and the same windows with synthetic faults in 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -19,8 +18,8 @@ from stream_ad.progress import Progress
 from stream_ad.training.comparison import Comparison, Heard, Judged
 from stream_ad.training.fit import train
 from stream_ad.training.history import History
+from stream_ad.training.injected import FAULTS, AlarmRate, injected, spreads, usable
 from stream_ad.windows import Windows, WindowSpec
-from stream_ad.windows.spec import missing_share
 
 if TYPE_CHECKING:
     from stream_ad.detector import Detector
@@ -33,21 +32,6 @@ MEMBERS = (
     ("ae", "error"),
     ("ae", "ares"),
     ("ae", "joined"),
-)
-# kind, severity, share of the sensors, at least one of them: large in one, or small in many
-FAULTS = (
-    ("spike", 20.0, 0.0),
-    ("spike", 6.0, 0.3),
-    ("drift", 10.0, 0.0),
-    ("drift", 3.0, 0.3),
-    ("stuck", 1.0, 0.0),
-    ("stuck", 1.0, 0.3),
-    ("lost_correlation", 1.0, 0.0),
-    ("lost_correlation", 1.0, 0.3),
-    ("delay", 0.3, 0.0),
-    ("delay", 0.3, 0.3),
-    ("scale", 3.0, 0.0),
-    ("scale", 1.0, 0.3),
 )
 HELD_OUT = 0.25  # latest share of the windows of the history
 LEAST = 10  # windows to judge by
@@ -95,16 +79,17 @@ def compare(
     for number, (model, scorer) in enumerate(members, 1):
         progress.note(f"member {number} of {len(members)}: {model} + {scorer}")
         detectors.append(train(learned, with_member(config, model, scorer), spec, progress))
-    usable = _usable(detectors, held_out, config.windows.max_missing)
+    scorable = usable(detectors, held_out, config.windows.max_missing)
+    windows = _enough(held_out.take(scorable), len(held_out))
     progress.stage(f"judging {len(members)} members", 1 + len(FAULTS))
-    normal = [detector.score(usable.values, usable.start).raw for detector in detectors]
+    normal = [detector.score(windows.values, windows.start).raw for detector in detectors]
     progress.at(1)
-    heard = _heard(detectors, usable, normal, config.detector.seed, progress)
+    heard = _heard(detectors, windows, normal, config.detector.seed, progress)
     judged = (
-        _judged(d, usable, raw, tuple(of))
+        _judged(d, windows, raw, tuple(of))
         for d, raw, of in zip(detectors, normal, heard, strict=True)
     )
-    return Comparison(tuple(judged), len(usable))
+    return Comparison(tuple(judged), len(windows))
 
 
 def with_member(config: Config, model: str, scorer: str) -> Config:
@@ -134,18 +119,14 @@ def apart(history: History, spec: WindowSpec) -> tuple[History, Windows]:
     return History(learned, until), windows.take(windows.start >= cut)
 
 
-def _usable(detectors: Sequence[Detector], windows: Windows, max_missing: float) -> Windows:
-    """Return the windows that a replay would score with any of the detectors."""
-    usable = windows
-    for detector in detectors:  # not all learn from the same windows, nor know the same sensors
-        missing = missing_share(usable.values, detector.known)
-        usable = usable.take((missing <= max_missing) & (missing < 1))
-    if len(usable) < LEAST:
+def _enough(windows: Windows, held_out: int) -> Windows:
+    """Return the windows that all can score, if these are enough to judge by."""
+    if len(windows) < LEAST:
         raise NotEnoughHistory(
-            f"of the {len(windows)} windows that --compare holds apart {len(usable)} are usable "
+            f"of the {held_out} windows that --compare holds apart {len(windows)} are usable "
             f"(windows.max_missing); at least {LEAST} are needed"
         )
-    return usable
+    return windows
 
 
 def _heard(
@@ -156,39 +137,27 @@ def _heard(
     progress: Progress,
 ) -> list[list[Heard]]:
     """Inject every fault and let every member score the windows that it changed."""
-    from stream_ad.detector.synthetic import inject
-
-    rows = np.unique(np.linspace(0, len(windows) - 1, MOST).astype(np.int64))
-    few, start = windows.values[rows], windows.start[rows]
-    sensors = detectors[0].card["sensors"]  # the same of all: no model has a say in scaling
-    spread = np.array([sensor["spread"] for sensor in sensors], np.float64)
     heard: list[list[Heard]] = [[] for _ in detectors]
-    for number, (kind, severity, share) in enumerate(FAULTS):
-        count = max(1, round(share * len(sensors)))
-        odd, _ = inject(few, kind, severity, seed + number, spread=spread, sensors=count)
-        hit = ((odd != few) & ~np.isnan(few)).any(axis=(1, 2))
-        if hit.any():  # nothing can be stuck where nothing moves
+    spread = spreads(detectors[0])  # the same of all: no model has a say in scaling
+    for number, fault in enumerate(injected(windows, spread, seed, most=MOST)):
+        if len(fault.windows):
             for detector, ordinary, found in zip(detectors, normal, heard, strict=True):
-                raw = detector.score(odd[hit], start[hit]).raw
+                raw = detector.score(fault.windows.values, fault.windows.start).raw
                 recall = float((raw > detector.line_.line).mean())
-                found.append(Heard(kind, severity, count, recall, _auc(np.sort(ordinary), raw)))
+                auc = _auc(np.sort(ordinary), raw)
+                found.append(Heard(fault.kind, fault.severity, fault.sensors, recall, auc))
         progress.at(2 + number)
     return heard
 
 
 def _judged(detector: Detector, windows: Windows, raw: Floats, heard: tuple[Heard, ...]) -> Judged:
-    """Compare the share of untouched windows above the line with what the line stands for."""
-    from stream_ad.detector.calibration import Calibration
-
-    ours, p = detector.calibration_, detector.line_.p_line
-    scored = Calibration(windows.machine, windows.start, raw, ours.hop_ns, ours.window_ns)
-    chance = max(2 * math.sqrt(p * (1 - p) / scored.independent), 1 / scored.independent)
+    rate = AlarmRate.of(detector, windows, raw)
     return Judged(
         model=detector.model,
         scorer=detector.scorer,
-        above=float((raw > detector.line_.line).mean()),
-        asked=p,
-        allowed=min(1.0, p + chance),
+        above=rate.above,
+        asked=rate.asked,
+        allowed=rate.allowed,
         heard=heard,
     )
 

@@ -1,7 +1,8 @@
-"""A detector from a recorded file, added to a registry."""
+"""Detectors from a recorded file or a topic, added to a registry."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from stream_ad.config import Config, DetectorConfig
@@ -12,6 +13,7 @@ from stream_ad.progress import Progress
 from stream_ad.training.compare import compare, with_member
 from stream_ad.training.comparison import Comparison
 from stream_ad.training.fit import ALL, learn_from, train
+from stream_ad.training.history import Sized
 from stream_ad.training.registry import Registry
 from stream_ad.transport.files import open_source
 from stream_ad.versions import Version
@@ -43,18 +45,79 @@ def train_from_file(
     StreamAdError
         Of the input, the config, the history or the disk, or of a registry of other windows.
     """
+    return _publish(
+        lambda spec: open_source(file, config, spec),
+        f"trained from {file.name}",
+        config,
+        uri,
+        train_until,
+        progress,
+    )
+
+
+def train_from_topic(  # noqa: PLR0917 - the topic and its two times, then as above
+    topic: str,
+    since: str,
+    until: str,
+    config: Config,
+    uri: str,
+    train_until: str | None,
+    progress: Progress,
+) -> list[Version]:
+    """Fit the detectors of all machine groups on what a topic still has and publish them.
+
+    Parameters
+    ----------
+    topic : str
+    since, until : str
+        The times of records between which it is read, as of `TopicRange`.
+    config, uri, train_until, progress
+        As in `train_from_file`; ``train_until`` is a time, of what the records say.
+
+    Returns
+    -------
+    list of Version
+        As `train_from_file`.
+
+    Raises
+    ------
+    ConfigError
+        For a ``train_until`` that counts rows: records of a topic have no order across partitions.
+    StreamAdError
+        As `train_from_file`.
+    """
+    if (train_until or "").isdecimal():
+        allowed = "a time: the records of a topic have no order across partitions"
+        raise ConfigError("--train-until", train_until, allowed)
+    from stream_ad.transport.kafka.history import TopicRange
+
+    return _publish(
+        lambda spec: TopicRange(config, spec, topic, since, until),
+        f"trained from topic {topic}",
+        config,
+        uri,
+        train_until,
+        progress,
+    )
+
+
+def _publish(  # noqa: PLR0917 - of both
+    opened: Callable[[WindowSpec], Sized],
+    why: str,
+    config: Config,
+    uri: str,
+    train_until: str | None,
+    progress: Progress,
+) -> list[Version]:
     registry = Registry(uri)
     spec = WindowSpec.from_config(config.windows)
     for group in Groups(config).names:
         registry.require_grid(spec, config, group)
-    source = open_source(file, config, spec)
     detectors, history = learn_from(
-        source, config, spec, ALL if train_until is None else train_until, progress
+        opened(spec), config, spec, ALL if train_until is None else train_until, progress
     )
-    since, why = history.until + 1, f"trained from {file.name}"
-    return [
-        registry.publish(detector, since, why, group) for group, detector in detectors.items()
-    ]
+    since = history.until + 1
+    return [registry.publish(detector, since, why, group) for group, detector in detectors.items()]
 
 
 def compare_from_file(

@@ -1,19 +1,22 @@
-"""What scores a replay: a registry's detectors, or its own, fitted anew on the way if asked."""
+"""What scores a replay: a registry's detectors, or its own, trained anew on the way if asked."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stream_ad.config import Config
 from stream_ad.errors import ConfigError, StateError
+from stream_ad.groups import Groups
 from stream_ad.progress import Progress
+from stream_ad.records import LabelRecord
 from stream_ad.training.fit import learn_from
+from stream_ad.training.fleet import load_all
 from stream_ad.training.history import Sized, collect_history
-from stream_ad.training.refit import Refits
+from stream_ad.training.learning import Learning, in_order
 from stream_ad.training.registry import Registry
 from stream_ad.training.shelf import Shelf
 from stream_ad.transport import checkpoint
@@ -24,12 +27,12 @@ from stream_ad.windows import Windows, WindowSpec
 if TYPE_CHECKING:
     from stream_ad.detector import Detector
 
-DETECTORS, REFITS = "detectors", "refits"  # in a checkpoint
+DETECTORS, TRAININGS = "detectors", "trainings"  # in a checkpoint
 
-Scoring = tuple[Sequence[Version], Refits | None]
+Scoring = tuple[Sequence[Version], Learning | None]
 
 
-def check_training(config: Config, train_until: str | None) -> None:
+def check_training(config: Config, train_until: str | None, labels: Path | None = None) -> None:
     """Refuse to train where a registry's detectors score.
 
     Raises
@@ -43,11 +46,12 @@ def check_training(config: Config, train_until: str | None) -> None:
     if config.registry.uri is None:
         return
     allowed = "{} while registry.uri is set: its detectors score"
-    if train_until is not None:
-        raise ConfigError("--train-until", train_until, allowed.format("nothing"))
-    if config.training.every_windows is not None:
-        every = config.training.every_windows
-        raise ConfigError("training.every_windows", every, allowed.format("null"))
+    for option, value in (("--train-until", train_until), ("--labels", labels)):
+        if value is not None:
+            raise ConfigError(option, str(value), allowed.format("nothing"))
+    for key in ("every_s", "every_windows", "on_drift", "on_labels"):
+        if value := getattr(config.training, key):
+            raise ConfigError(f"training.{key}", value, allowed.format("null"))
 
 
 def who_scores(  # noqa: PLR0917 - what a replay is made of
@@ -57,6 +61,7 @@ def who_scores(  # noqa: PLR0917 - what a replay is made of
     sink: FileSink,
     out: Path,
     progress: Progress,
+    labels: Sequence[LabelRecord] | None = None,
 ) -> Scoring:
     """Load what scores: the registry's versions, the unfinished run's own, or a new one.
 
@@ -71,10 +76,12 @@ def who_scores(  # noqa: PLR0917 - what a replay is made of
     out : Path
         Its folder: takes them.
     progress : Progress
+    labels : sequence of LabelRecord, optional
+        What operators said of incidents; where given, a replay trains anew on them.
 
     Returns
     -------
-    (sequence of Version, Refits or None)
+    (sequence of Version, Learning or None)
 
     Raises
     ------
@@ -83,13 +90,15 @@ def who_scores(  # noqa: PLR0917 - what a replay is made of
     StreamAdError
         Of the history, a detector or the disk.
     """
-    spec = WindowSpec.from_config(config.windows)
+    spec, groups = WindowSpec.from_config(config.windows), Groups(config)
     if config.registry.uri is not None:
         registry = Registry(config.registry.uri)
-        versions = registry.load(spec, config)
-        _expect(sink, out, [registry.folder(version.number) for version in versions])
+        versions = load_all(registry, spec, groups)
+        folders = [registry.folder(version.number, version.model_id) for version in versions]
+        _expect(sink, out, folders)
         return versions, None
-    own = _Own(source, config, spec, progress, sink, Shelf(out, config.detector.device))
+    shelf = Shelf(out, config.detector.device, groups=len(groups.names))
+    own = _Own(source, config, spec, groups, progress, sink, shelf, labels)
     return own.anew(train_until) if sink.restored is None else own.restored()
 
 
@@ -100,58 +109,100 @@ class _Own:
     source: Sized
     config: Config
     spec: WindowSpec
+    groups: Groups
     progress: Progress
     sink: FileSink
     shelf: Shelf
+    labels: Sequence[LabelRecord] | None
 
     def anew(self, train_until: str | None) -> Scoring:
         for left in self.shelf.left():
             shutil.rmtree(left)
-        detector, history = learn_from(
+        detectors, history = learn_from(
             self.source, self.config, self.spec, train_until, self.progress
         )
-        first = self.shelf.put(detector, 1, history.until + 1, "trained by this replay")
-        _expect(self.sink, self.shelf.out, [self.shelf.folder(1)])
-        return [first], self._refits(first, history.windows)
+        since = history.until + 1
+        versions = [
+            self.shelf.put(detector, number, since, "trained by this replay", group)
+            for number, (group, detector) in enumerate(detectors.items(), 1)
+        ]
+        _expect(self.sink, self.shelf.out, self._folders(len(versions)))
+        return versions, self._learning(versions, history.windows)
 
     def restored(self) -> Scoring:
         assert self.sink.restored is not None
-        numbers = range(1, len(self.sink.extra.get(DETECTORS, [1])) + 1)
-        first, *later = (self.shelf.get(number, self.spec) for number in numbers)
-        versions = [first, *(replace(version, reference=first) for version in later)]
-        _expect(self.sink, self.shelf.out, [self.shelf.folder(number) for number in numbers])
-        if self.config.training.every_windows is None:
+        count = len(self.sink.extra.get(DETECTORS, [1]))
+        saved = [self.shelf.get(number, self.spec) for number in range(1, count + 1)]
+        versions = self._versions(saved)
+        _expect(self.sink, self.shelf.out, self._folders(count))
+        if not self._learns:
             return versions, None
-        self.progress.stage("reading what refits learn from", self.source.rows())
+        self.progress.stage("reading what trainings learn from", self.source.rows())
         until = versions[0].effective_from - 1
         history = collect_history(
             self.source, self.config, self.spec, time=until, progress=self.progress.at
         )
-        refits = self._refits(versions[0], history.windows)
-        assert refits is not None
-        refits.go_on(self.source, self.sink.restored.position, versions)
-        return versions, refits
+        learning = self._learning(versions, history.windows)
+        assert learning is not None
+        learning.go_on(self.source, self.sink.restored.position, self.config)
+        return versions, learning
 
-    def _refits(self, first: Version, history: Windows) -> Refits | None:
-        if self.config.training.every_windows is None:
+    def _folders(self, count: int) -> list[Path]:
+        return [self.shelf.folder(number) for number in range(1, count + 1)]
+
+    def _versions(self, saved: Sequence[Version]) -> list[Version]:
+        """Return versions that were saved with what they are held against."""
+        tried = in_order(self.sink.extra.get(TRAININGS, {}).values())
+        said = {one["version"]: one for one in tried if "version" in one}
+        made: dict[int, Version] = {}
+        for version in saved:
+            one = said.get(version.number, {})
+            made[version.number] = replace(
+                version,
+                reference=made.get(one.get("reference", -1)),
+                accepted=frozenset(one.get("accepted", ())),
+            )
+        return [*made.values()]
+
+    @property
+    def _learns(self) -> bool:
+        configs = map(self.groups.config, self.groups.names)
+        return self.labels is not None or any(one.training.trains_anew for one in configs)
+
+    def _learning(self, versions: Sequence[Version], history: Windows) -> Learning | None:
+        if not self._learns:
             return None
-        record = self.sink.extra.setdefault(REFITS, {})
-        return Refits(
-            self.config,
+        return Learning(
+            self.groups,
             self.spec,
-            first,
+            lambda group: _Keeper(self.shelf, self.sink, group),
+            versions,
             history,
-            keep=self._keep,
-            record=record,
-            progress=self.progress,
+            self.sink.extra.setdefault(TRAININGS, {}),
+            self.labels or (),
+            self.progress,
         )
 
-    def _keep(self, detector: Detector, number: int, since: int, reason: str) -> Version:
+
+@dataclass(frozen=True, slots=True)
+class _Keeper:
+    """Keeps a group's detectors in the replay's folder; its record has the refusals."""
+
+    shelf: Shelf
+    sink: FileSink
+    group: str
+
+    def promote(self, detector: Detector, since: int, decision: Mapping[str, Any]) -> Version:
+        """See `stream_ad.training.retraining.Keeper`."""
         from stream_ad.detector.artifact import card_digest
 
-        version = self.shelf.put(detector, number, since, reason)
+        number = len(self.sink.extra[DETECTORS]) + 1
+        version = self.shelf.put(detector, number, since, decision["reason"], self.group)
         self.sink.extra[DETECTORS].append(card_digest(self.shelf.folder(number)))
         return version
+
+    def refuse(self, decision: Mapping[str, Any]) -> None:
+        """See `stream_ad.training.retraining.Keeper`."""
 
 
 def _expect(sink: FileSink, out: Path, folders: Sequence[Path]) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from stream_ad.training.compare import FAULTS, MEMBERS
+from stream_ad.training.compare import MEMBERS
+from stream_ad.training.injected import FAULTS
 from tests.cli import recordings
 from tests.cli.command import good, refused, scores
 from tests.cli.recordings import write_config, write_csv

@@ -18,7 +18,6 @@ from stream_ad.evaluation.metrics import auc_roc
 from stream_ad.progress import Silence
 from stream_ad.training import compare as room
 from stream_ad.training.compare import (
-    FAULTS,
     HELD_OUT,
     MEMBERS,
     apart,
@@ -28,6 +27,7 @@ from stream_ad.training.compare import (
 from stream_ad.training.comparison import DEFAULT, Comparison, Heard, Judged
 from stream_ad.training.fit import train as really_train
 from stream_ad.training.history import History
+from stream_ad.training.injected import FAULTS
 from stream_ad.windows import Windows
 from tests.detector.streams import few_steps, spec_of, waves, windows_of
 

@@ -1,0 +1,343 @@
+"""Training anew: when, on what, and whether what came of it may score.
+
+The same in a replay and in the trainer of the service. Time is the time of the stream: what is
+trained when, and on what, follows from the records, the incidents and the labels alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_ad.config import Config
+from stream_ad.config.groups import DEFAULT
+from stream_ad.errors import ModelError, NotEnoughHistory
+from stream_ad.progress import Progress, Silence
+from stream_ad.records import IncidentEvent, LabelRecord
+from stream_ad.training.buffer import Buffer
+from stream_ad.training.drift_watch import DriftWatch
+from stream_ad.training.fit import train
+from stream_ad.training.gate import Moved, Verdict, judge, split
+from stream_ad.training.history import History
+from stream_ad.training.shelf import whole
+from stream_ad.training.triggers import Cause, Triggers
+from stream_ad.versions import Version
+from stream_ad.windows import Windows, WindowSpec, rfc3339
+from stream_ad.windows.spec import NS, missing_share, parse_rfc3339
+
+if TYPE_CHECKING:
+    from stream_ad.detector import Detector
+
+AGAIN_NS = 6 * 3_600 * NS  # a new normal that could not be learned yet is tried again after so long
+
+
+class Keeper(Protocol):
+    """Where new detectors go, and where it is written down why."""
+
+    def promote(self, detector: Detector, since: int, decision: Mapping[str, Any]) -> Version:
+        """Keep a detector that scores what ends at ``since`` or later."""
+        ...
+
+    def refuse(self, decision: Mapping[str, Any]) -> None:
+        """Keep why a detector was not promoted."""
+        ...
+
+
+class Retraining:
+    """Trains one machine group's detector anew.
+
+    Parameters
+    ----------
+    config : Config
+        ``training`` says when and on what, ``detector`` what.
+    spec : WindowSpec
+    keeper : Keeper
+    champion : Version or None
+        What scores; None before anything does: then as many windows as a training needs are the
+        first cause.
+    buffer : Buffer
+        What is learned from; its quarantine knows the incidents.
+    record : dict
+        What is known of trainings so far, as JSON values: changed in place, for a checkpoint.
+    progress : Progress, optional
+    newest : callable, optional
+        Asked after a training for the newest event time: the stream has gone on meanwhile. Without
+        it the stream stands still while a detector is trained.
+    group : str
+        Whose detector it is.
+
+    Attributes
+    ----------
+    record : dict
+        ``tried``: a record of each training, with what became of it; ``left_out``: windows that
+        none may learn from, by reason; ``moved``: what the gate knows of slow changes.
+    """
+
+    def __init__(  # noqa: PLR0917 - what a training is made of
+        self,
+        config: Config,
+        spec: WindowSpec,
+        keeper: Keeper,
+        champion: Version | None,
+        buffer: Buffer,
+        record: dict[str, Any],
+        progress: Progress | None = None,
+        newest: Callable[[], int] | None = None,
+        group: str = DEFAULT,
+    ) -> None:
+        self._group = group
+        self._config, self._spec, self._keeper = config, spec, keeper
+        self.champion, self.buffer, self._quarantine = champion, buffer, buffer.quarantine
+        self._progress, self._newest = progress or Silence(), newest
+        self.record = record
+        self.record.setdefault("tried", [])
+        self.record.setdefault("left_out", {"muted": 0, "not_scored": 0})
+        self.record.setdefault("heard", [])  # incidents whose label has come, and what it said
+        self.record.setdefault("confirmed", [])  # those whose new normal a version has learned
+        self._labels: dict[str, LabelRecord] = {}
+        self._triggers = Triggers(config.training, record.setdefault("triggers", {}))
+        self._watch: DriftWatch | None = None
+        if config.training.on_drift:
+            self._watch = DriftWatch(record.setdefault("watch", {}))
+
+    # ------------------------------------------------------------------ what comes in
+
+    def take(self, windows: Windows, left_out: Mapping[str, int] | None = None) -> None:
+        """Take in windows that may teach, those of a machine in order of start.
+
+        Parameters
+        ----------
+        windows : Windows
+        left_out : mapping of str to int, optional
+            Windows among them that may not, by reason.
+        """
+        counted = Counter(self.record["left_out"])
+        counted.update(left_out or {})
+        self.record["left_out"] = dict(counted)
+        if not len(windows):
+            return
+        self.buffer.take(windows)
+        self._triggers.saw(len(windows))
+        if self._watch is not None and self.champion is not None:
+            self._watch.begin(self.champion.number)
+            why = self._watch.update(windows, self._static(self.champion, windows))
+            if why is not None:
+                self._triggers.drifted(why)
+
+    def tell(self, events: Iterable[IncidentEvent]) -> None:
+        """Take in what was told of incidents, before windows that they may cover are ripe."""
+        for event in events:
+            self._quarantine.tell(event)
+
+    def label(self, labels: Iterable[LabelRecord]) -> None:
+        """Take in what operators said; each counts from its own time on."""
+        for label in labels:
+            self._labels[label.incident_id] = label
+
+    def ask(self, who: str) -> None:
+        """Let a person ask for a training."""
+        self._triggers.asked(who)
+
+    # ------------------------------------------------------------------ what comes of it
+
+    def turn(self, newest: int) -> Version | None:
+        """Train if there is a cause.
+
+        Parameters
+        ----------
+        newest : int
+            The newest event time accepted, in ns.
+
+        Returns
+        -------
+        Version or None
+            None as well where a training failed or the gate refused: everything stays as it was,
+            and the record says why.
+        """
+        self._hear(newest)
+        cause = self._cause(newest)
+        if cause is None:
+            return None
+        self._triggers.trained(newest)
+        said: dict[str, Any] = {
+            "at": rfc3339(newest),
+            "group": self._group,
+            "cause": cause.sentence,
+            "kind": cause.kind,
+        }
+        self.record["tried"].append(said)
+        self._progress.note(f"training anew: {cause.sentence}")
+        try:
+            return self._train(newest, said)
+        except (NotEnoughHistory, ModelError) as error:
+            said["failed"] = str(error)
+            self._progress.note(f"no training at {said['at']}: {error}")
+            self._keeper.refuse(said)
+            return None
+
+    def progress_of(self, newest: int) -> dict[str, Any]:
+        """Return how far the buffer is, and when at this pace it will be enough, as JSON values."""
+        have, need = self.buffer.taken, self._config.training.min_windows
+        first = self.buffer.first
+        left_s: float | None = None
+        if have and first is not None and have < need:
+            left_s = (newest - first) / NS / have * (need - have)
+        return {"windows": have, "needed": need, "seconds_left": left_s}
+
+    def _cause(self, newest: int) -> Cause | None:
+        if self.champion is not None:
+            return self._triggers.cause(newest)
+        have, need = self.buffer.taken, self._config.training.min_windows
+        grown = have >= 1.25 * self.record.get("at_first_try", 0)
+        if have < need or not grown:
+            return None
+        self.record["at_first_try"] = have
+        return Cause("cold_start", f"first {have:,} windows of {need:,} needed")
+
+    def _hear(self, newest: int) -> None:
+        """Let labels count whose time has come."""
+        heard = {tuple(one) for one in self.record["heard"]}
+        for label in self._labels.values():
+            key = (label.incident_id, label.label, label.new_normal)
+            if key in heard or parse_rfc3339(label.labelled_at) > newest:
+                continue
+            self.record["heard"] = [
+                *(one for one in self.record["heard"] if one[0] != label.incident_id),
+                [*key],
+            ]
+            self._quarantine.label(label)
+            self._triggers.labelled(1)
+        waiting = self._waiting()
+        if waiting and newest >= self.record.get("again", newest):
+            self.record["again"] = newest + AGAIN_NS
+            self._triggers.labelled(0, new_normal=len(waiting))
+
+    def _waiting(self) -> list[LabelRecord]:
+        """Return the labels that say new normal, count already and are not learned yet."""
+        heard = {one[0] for one in self.record["heard"] if one[2] != "no"}
+        return [
+            self._labels[name]
+            for name in sorted(heard - set(self.record["confirmed"]))
+            if name in self._labels
+        ]
+
+    def _train(self, newest: int, said: dict[str, Any]) -> Version | None:
+        config, spec = self._config, self._spec
+        if self.champion is not None and self._since(newest) <= self.champion.effective_from:
+            raise NotEnoughHistory("no event time is later than where the last version begins")
+        windows, labels = self.buffer.training_set(newest)
+        y = labels.astype(np.int64)
+        if len(windows) < config.training.min_windows:
+            raise NotEnoughHistory(
+                f"{len(windows)} windows to learn from, training.min_windows is "
+                f"{config.training.min_windows}"
+            )
+        learned, y_learned, held_out = split(windows, y, spec, config.training.gate.held_out)
+        said |= self._about(learned, newest)
+        # the held-out ones count for as many as are needed
+        few = config.training.model_copy(update={"min_windows": 1})
+        enough = config.model_copy(update={"training": few})
+        detector = train(History(learned, newest), enough, spec, Silence(), y_learned)
+        confirmed = self._waiting()
+        accepted = _machines(confirmed)
+        normal, anomalies = learned.take(y_learned >= 0), windows.take(y < 0)
+        verdict = self._judge(detector, normal, held_out, anomalies, accepted, newest)
+        said["gate"] = verdict.to_json()
+        if not verdict.passed:
+            said["refused"] = verdict.sentence
+            self._progress.note(verdict.sentence)
+            self._keeper.refuse(said)
+            return None
+        self.record["moved"] = verdict.moved.to_json()
+        self.record["confirmed"] += [label.incident_id for label in confirmed]
+        self.record.pop("again", None)
+        return self._promote(detector, said, accepted, newest)
+
+    def _judge(  # noqa: PLR0917 - both detectors, what they are judged on, who is exempt
+        self,
+        detector: Detector,
+        learned: Windows,
+        held_out: Windows,
+        anomalies: Windows,
+        accepted: frozenset[str],
+        newest: int,
+    ) -> Verdict:
+        champion, moved = self.champion, self.record.get("moved")
+        return judge(
+            detector,
+            None if champion is None else whole(champion.detector),
+            None if champion is None else whole((champion.reference or champion).detector),
+            learned,
+            held_out,
+            anomalies,
+            self._config,
+            self._spec,
+            moved=None if moved is None else Moved.from_json(moved),
+            accepted=accepted,
+            now=newest,
+        )
+
+    def _promote(
+        self, detector: Detector, said: dict[str, Any], accepted: frozenset[str], newest: int
+    ) -> Version:
+        known = newest if self._newest is None else self._newest()
+        since = self._since(known)
+        champion = self.champion
+        reference = None if champion is None or accepted else champion.reference or champion
+        said |= {
+            "effective_from": rfc3339(since),
+            "reference": None if reference is None else reference.number,
+            "accepted": sorted(accepted),
+        }
+        said["reason"] = reason(said)
+        version = self._keeper.promote(detector, since, said)
+        version = replace(version, reference=reference, accepted=accepted)
+        said["version"] = version.number
+        self.champion = version
+        self._progress.note(f"version {version.number}: {said['reason']}")
+        return version
+
+    def _since(self, newest: int) -> int:
+        return newest + 1 + round(self._config.training.lead_s * NS)
+
+    def _about(self, windows: Windows, newest: int) -> dict[str, Any]:
+        first, last = int(windows.start.min()), int(windows.start.max()) + self._spec.window_ns
+        return {
+            "windows": len(windows),
+            "from": rfc3339(first),
+            "to": rfc3339(last),
+            "left_out": dict(self.record["left_out"]),
+            "buffer": self.buffer.composition(newest),
+        }
+
+    def _static(self, version: Version, windows: Windows) -> NDArray[np.float64]:
+        detector, most = version.detector, self._config.windows.max_missing
+        missing = missing_share(windows.values, detector.known)
+        usable = np.flatnonzero((missing <= most) & (missing < 1))
+        static = np.full(len(windows), np.nan)
+        raw = detector.score(windows.values[usable], windows.start[usable]).raw
+        static[usable] = detector.line_.static_score(raw)
+        return static
+
+
+def _machines(labels: Iterable[LabelRecord]) -> frozenset[str]:
+    """Return the machines whose new normal labels accept; ``*`` is all of the group."""
+    return frozenset("*" if one.new_normal == "group" else one.machine_id for one in labels)
+
+
+def reason(said: Mapping[str, Any]) -> str:
+    """Say in a sentence why a detector was trained, on what, and what the gate found.
+
+    Examples
+    --------
+    >>> reason({"cause": "due", "windows": 1200, "gate": {"sentence": "passed: all"},
+    ...         "from": "2024-01-01T00:00:00Z", "to": "2024-01-02T00:00:00Z"})
+    'due: 1,200 windows from 2024-01-01T00:00:00Z to 2024-01-02T00:00:00Z; passed: all'
+    """
+    span = f"{said['windows']:,} windows from {said['from']} to {said['to']}"
+    return f"{said['cause']}: {span}; {said['gate']['sentence']}"
