@@ -1,7 +1,7 @@
 """A recorded stream through the same pipeline as a live one, into a folder.
 
 ``OUT`` holds ``scores.csv``, ``alerts.jsonl``, ``dead_letters.jsonl``, ``metrics.json``,
-``report.html``, the detector that scored (``model/``; those fitted on the way ``model-2/`` and
+``report.html``, the detector that scored (``model/``; those trained on the way ``model-2/`` and
 so on) and ``checkpoint.json``. A run that was cut off goes on where its checkpoint stands; the
 finished files are the same to the byte.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from stream_ad.errors import ConfigError
 from stream_ad.evaluation.run import Evaluation, check_baselines, evaluate
 from stream_ad.pipeline import Pipeline
 from stream_ad.progress import Progress, Silence
+from stream_ad.records import LabelRecord
 from stream_ad.state import MachineState
 from stream_ad.stream import stream
 from stream_ad.training.replayed import check_training, who_scores
@@ -73,6 +74,9 @@ class ReplayOptions:
         Whether to judge the usual detectors on the same windows.
     checkpoint_s : float
         Least seconds between two checkpoints.
+    labels : Path or None
+        What operators said of incidents, as `stream-ad label` writes it; the replay trains anew
+        on it.
     """
 
     file: Path | TopicOptions
@@ -81,6 +85,7 @@ class ReplayOptions:
     label_column: str | None = None
     baselines: bool = False
     checkpoint_s: float = 5.0
+    labels: Path | None = None
 
 
 def replay(
@@ -115,12 +120,13 @@ def replay(
     """
     progress = progress or Silence()
     _spare_input(options)
-    check_training(config, options.train_until)
+    check_training(config, options.train_until, options.labels)
     spec = WindowSpec.from_config(config.windows)
     source = _open(options, config, spec, progress)
     if options.baselines:
         check_baselines()
-    identity, digest = source.identity(), _digest(options, config)
+    labels = None if options.labels is None else _labels(options.labels)
+    identity, digest = source.identity(), _digest(options, config, labels)
     with FileSink(
         options.out,
         identity,
@@ -138,15 +144,17 @@ def replay(
         if restored is None:
             _clear(options.out)
         until = options.train_until
-        versions, refits = who_scores(source, config, until, sink, options.out, progress)
+        versions, learning = who_scores(
+            source, config, until, sink, options.out, progress, labels
+        )
         shape = config.input.format
         states = {m: MachineState.from_bytes(r, spec, shape) for m, r in records.items()}
-        pipeline = Pipeline(config, spec, versions, states, keep=refits is not None)
+        pipeline = Pipeline(config, spec, versions, states, keep=learning is not None)
         rows = source.rows()
         progress.stage("scoring", rows)
         counts = sink.extra.setdefault("counts", {})
         counted = Counted(source if wrap_source is None else wrap_source(source, rows), counts)
-        stream(counted, pipeline, sink, position, progress, watch, refits)
+        stream(counted, pipeline, sink, position, progress, watch, learning)
         sink.finish()
         evaluation = Evaluation(
             source,
@@ -154,7 +162,7 @@ def replay(
             Counter(counts),
             options.label_column,
             progress,
-            None if refits is None else refits.record["tried"],
+            None if learning is None else learning.tried,
         )
         return evaluate(options.out, evaluation, baselines=options.baselines)
 
@@ -224,7 +232,16 @@ def _spare_input(options: ReplayOptions) -> None:
             raise ConfigError("--out", str(options.out), allowed)
 
 
-def _digest(options: ReplayOptions, config: Config) -> str:
+def _labels(file: Path) -> Sequence[LabelRecord]:
+    from stream_ad.transport.label_records import read_label_records
+
+    return read_label_records(file)
+
+
+def _digest(
+    options: ReplayOptions, config: Config, labels: Sequence[LabelRecord] | None
+) -> str:
     """Return a fingerprint of everything that the outputs depend on besides the input."""
-    tree = [config.model_dump(mode="json"), options.train_until]
+    said = None if labels is None else [label.model_dump() for label in labels]
+    tree = [config.model_dump(mode="json"), options.train_until, said]
     return hashlib.sha256(orjson.dumps(tree, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]

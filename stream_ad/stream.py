@@ -10,26 +10,26 @@ import numpy as np
 
 from stream_ad.pipeline import Judged, Pipeline
 from stream_ad.progress import Progress
-from stream_ad.transport.base import Batch, Outputs, Sink, Source
+from stream_ad.transport.base import Batch, Outputs, Sink, Source, Told
 
 if TYPE_CHECKING:
     from stream_ad.versions import Version
 
 
 class Learner(Protocol):
-    """Learns from what was judged, and now and then has a new version."""
+    """Learns from what was judged, and now and then has new versions."""
 
     @property
     def step(self) -> int:
-        """It is asked for one whenever the position passes a multiple of so many records."""
+        """It is asked for them whenever the position passes a multiple of so many records."""
         ...
 
-    def learn(self, judged: Sequence[Judged]) -> None:
-        """Take in windows in the order in which they were judged."""
+    def learn(self, judged: Sequence[Judged], told: Sequence[Told]) -> None:
+        """Take in windows in the order in which they were judged, and what was told of them."""
         ...
 
-    def version(self, newest: int | None) -> Version | None:
-        """Return a version that scores what ends after the newest event time accepted, or None."""
+    def versions(self, newest: int | None) -> Sequence[Version]:
+        """Return versions that score what ends after the newest event time accepted."""
         ...
 
 
@@ -81,7 +81,7 @@ def _learning(
             _ask(pipeline, learner)
             passed = number
         outputs = pipeline.process([part])
-        learner.learn(pipeline.judged)
+        learner.learn(pipeline.judged, outputs.incidents)
         whole.scores.extend(outputs.scores)
         whole.incidents.extend(outputs.incidents)
     # at the end of a batch, too: whoever goes on from here knows the position and no more
@@ -92,8 +92,7 @@ def _learning(
 
 
 def _ask(pipeline: Pipeline, learner: Learner) -> None:
-    version = learner.version(pipeline.newest())
-    if version is not None:
+    for version in learner.versions(pipeline.newest()):
         pipeline.adopt(version)
 
 

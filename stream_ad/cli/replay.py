@@ -28,6 +28,10 @@ def replay(
     train_until: Annotated[
         str | None, typer.Option(help="History: a number of rows in file order, or a time.")
     ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="What operators said of incidents (`stream-ad label`): learned from."),
+    ] = None,
     baselines: Annotated[
         bool,
         typer.Option(
@@ -65,7 +69,9 @@ def replay(
         raise ConfigError("FILE, --from-topic", given, "one of the two")
     if from_topic is None and (from_time, to_time) != ("beginning", "end"):
         raise ConfigError("--from-topic", None, "a topic with --from-time and --to-time")
-    options = ReplayOptions(recording, out, train_until, label_column, baselines, checkpoint_s)
+    options = ReplayOptions(
+        recording, out, train_until, label_column, baselines, checkpoint_s, labels
+    )
     columns = Columns(time_column, machine_column, label_column, time_zone)
     try:
         with Screen() as screen:

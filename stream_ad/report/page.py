@@ -15,8 +15,8 @@ from stream_ad.report.case import cases, quiet_cases
 from stream_ad.report.figures import counted_section, making_section, metrics_section
 from stream_ad.report.incidents import incidents_section, quiet_section
 from stream_ad.report.markup import Html, tag
-from stream_ad.report.refits import refits_section
 from stream_ad.report.timelines import timelines_section
+from stream_ad.report.trainings import trainings_section
 from stream_ad.report.verdict import header
 from stream_ad.report.views import IncidentView, Timeline
 
@@ -25,7 +25,7 @@ _SECTIONS: Final = {
     "incidents": "Incidents",
     "data-quality": "Data quality",
     "metrics": "Metrics",
-    "refits": "Refits",
+    "trainings": "Trainings",
     "counted": "Counted",
     "making": "How this was made",
 }
@@ -59,7 +59,7 @@ def write_report(
         ``needed_days`` and ``calibration_machine_days``, both machine-days held out};
         ``windows`` and ``counts``, by name; ``ranking``, ``at_line`` and ``events``, by
         metric; ``baselines``, by name the same four, budget first; ``model``, ``config`` and
-        ``versions``, trees of plain values; ``refits``, a record for each that was tried:
+        ``versions``, trees of plain values; ``trainings``, a record of each:
         ``version``, ``effective_from``, ``windows``, ``from``, ``to``, ``left_out`` by reason,
         or else ``at`` and ``failed``.
     timelines : sequence of Timeline
@@ -108,7 +108,7 @@ def page(
         "incidents": incidents_section(told),
         "data-quality": quiet_section(quiet),
         "metrics": metrics_section(metrics),
-        "refits": refits_section(metrics),
+        "trainings": trainings_section(metrics),
         "counted": counted_section(metrics),
         "making": making_section(metrics, notes),
     }

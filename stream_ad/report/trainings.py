@@ -1,4 +1,4 @@
-"""The section of refits: which versions scored from when on, and what they learned from."""
+"""The section of trainings: what was trained why, what the gate said, and who scored from when."""
 
 from __future__ import annotations
 
@@ -11,43 +11,47 @@ from stream_ad.report.tables import table
 from stream_ad.windows.spec import parse_rfc3339
 
 MOST_ROWS: Final = 500
-_HEADS: Final = ("Version", "Scores from", "Learned from", "Until", "Windows", "Left out so far")
+_HEADS: Final = ("At", "Cause", "Windows", "Version", "Scores from", "The gate")
 
 
-def refits_section(metrics: Mapping[str, Any]) -> Html | None:
-    """Return one row for each refit that was tried; None where none was to be.
+def trainings_section(metrics: Mapping[str, Any]) -> Html | None:
+    """Return one row for each training; None where none was to be.
 
     Examples
     --------
-    >>> refits_section({"refits": []})
-    '<section id="refits"><h2>Refits</h2><p>In this stream no refit was due.</p></section>'
+    >>> trainings_section({"trainings": []})
+    '<section id="trainings"><h2>Trainings</h2><p>In this stream none was due.</p></section>'
     """
-    tried: Sequence[Mapping[str, Any]] | None = metrics.get("refits")
+    tried: Sequence[Mapping[str, Any]] | None = metrics.get("trainings")
     if tried is None:
         return None
     made = sum("version" in one for one in tried)
-    said = f"{count(made, 'time')} the detector was fitted anew on the newest windows."
+    said = (
+        f"{count(len(tried), 'time')} the detector was trained anew; {made:,} of them scored from "
+        "then on, the others changed nothing."
+    )
     return tag(
         "section",
-        tag("h2", "Refits"),
-        tag("p", said if tried else "In this stream no refit was due."),
-        table(_HEADS, map(_row, tried[:MOST_ROWS]), numeric={4, 5}) if tried else None,
+        tag("h2", "Trainings"),
+        tag("p", said if tried else "In this stream none was due."),
+        table(_HEADS, map(_row, tried[:MOST_ROWS]), numeric={2, 3}) if tried else None,
         tag("p", f"{count(len(tried) - MOST_ROWS, 'more')} not listed.", class_="hint")
         if len(tried) > MOST_ROWS
         else None,
-        id="refits",
+        id="trainings",
     )
 
 
 def _row(one: Mapping[str, Any]) -> Html:
-    if "version" not in one:
-        why = tag("td", "none: ", str(one["failed"]), colspan=len(_HEADS) - 2)
-        return tag("tr", tag("td", ABSENT), tag("td", _moment(one["at"])), why)
+    promoted = "version" in one
+    why = one.get("failed") or one.get("refused") or one.get("gate", {}).get("sentence", "")
     cells = [
-        number(one["version"]),
-        *(_moment(one[key]) for key in ("effective_from", "from", "to")),
-        number(one["windows"]),
-        number(sum(one["left_out"].values())),
+        _moment(one["at"]),
+        str(one["cause"]),
+        number(one["windows"]) if "windows" in one else ABSENT,
+        number(one["version"]) if promoted else ABSENT,
+        _moment(one["effective_from"]) if promoted else ABSENT,
+        str(why),
     ]
     return tag("tr", *(tag("td", cell) for cell in cells))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,13 +12,14 @@ from stream_ad.config import Config
 from stream_ad.detector import Detector
 from stream_ad.evaluation.judgement import ScoredWindows
 from stream_ad.evaluation.outputs import Run
+from stream_ad.groups import Groups
 from stream_ad.pipeline import Pipeline
 from stream_ad.progress import Silence
-from stream_ad.records import IncidentEvent
+from stream_ad.records import IncidentEvent, LabelRecord
 from stream_ad.stream import stream
 from stream_ad.training.fit import train
 from stream_ad.training.history import History, collect_history
-from stream_ad.training.refit import Refits
+from stream_ad.training.learning import Learning
 from stream_ad.transport.base import Held, Outputs, ScoreRow, Source
 from stream_ad.versions import Version
 from stream_ad.windows import WindowSpec
@@ -50,9 +51,25 @@ class Kept:
         return Run(scored, np.array([row.score for row in rows]), self.events)
 
 
+@dataclass(slots=True)
+class InMemory:
+    """A `stream_ad.training.retraining.Keeper` whose versions lie nowhere."""
+
+    number: int = 1
+
+    def promote(self, detector: Detector, since: int, decision: Mapping[str, Any]) -> Version:
+        """Return the next version."""
+        self.number += 1
+        detector.card |= {"version": self.number, "promoted": decision["reason"]}
+        return Version(detector, self.number, since)
+
+    def refuse(self, decision: Mapping[str, Any]) -> None:
+        """Leave it to the record."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refitted:
-    """What came out, and a record of each refit that was tried."""
+    """What came out, and a record of each training."""
 
     run: Run
     tried: list[dict[str, Any]]
@@ -81,13 +98,25 @@ class Learned:
         history = collect_history(source, config, spec, rows=rows, time=time)
         return cls(config, spec, history, train(history, config, spec, Silence()))
 
-    def carry(self, source: Source, every: int | None) -> Refitted:
-        """Stream a source as a replay does, fitted anew after so many windows; None: never."""
-        training = self.config.training.model_copy(update={"every_windows": every})
-        config = self.config.model_copy(update={"training": training})
+    def carry(
+        self,
+        source: Source,
+        every: int | None = None,
+        labels: Sequence[LabelRecord] = (),
+        **training: Any,
+    ) -> Refitted:
+        """Stream a source as a replay does, trained anew after so many windows; None: never."""
+        settings = self.config.training.model_copy(update={"every_windows": every} | training)
+        config = self.config.model_copy(update={"training": settings})
+        learns = settings.trains_anew or bool(labels)
         first = Version(self.detector, 1, self.history.until + 1)
-        pipeline = Pipeline(config, self.spec, [first], keep=every is not None)
-        refits = None if every is None else Refits(config, self.spec, first, self.history.windows)
+        pipeline = Pipeline(config, self.spec, [first], keep=learns)
+        learning = None
+        if learns:
+            keeper, groups = InMemory(), Groups(config)
+            learning = Learning(
+                groups, self.spec, lambda _: keeper, [first], self.history.windows, labels=labels
+            )
         sink = Kept()
-        stream(source, pipeline, sink, 0, Silence(), learner=refits)
-        return Refitted(sink.run(), [] if refits is None else refits.record["tried"])
+        stream(source, pipeline, sink, 0, Silence(), learner=learning)
+        return Refitted(sink.run(), [] if learning is None else learning.tried)
