@@ -155,7 +155,6 @@ class Pipeline:
             name: Rules.of(self.groups.config(name).alarm, spec, name)
             for name in self.groups.names
         }
-        self.rules = self._rules[DEFAULT]
         self.mute = Mute(config, spec)
         self._expect_sensors()
 

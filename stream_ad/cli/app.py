@@ -11,10 +11,13 @@ from stream_ad.cli.config import config
 from stream_ad.cli.demo import demo
 from stream_ad.cli.dlq import dlq
 from stream_ad.cli.init import init
+from stream_ad.cli.label import label
+from stream_ad.cli.models import models
 from stream_ad.cli.replay import replay
 from stream_ad.cli.run import run
 from stream_ad.cli.topics import topics
 from stream_ad.cli.train import train
+from stream_ad.cli.trainer import trainer
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,9 +44,12 @@ def _options(
 
 app.command()(demo)
 app.command()(init)
+app.command()(label)
 app.command()(replay)
 app.command()(run)
 app.command()(train)
+app.command()(trainer)
 app.add_typer(config, name="config")
 app.add_typer(dlq, name="dlq")
+app.add_typer(models, name="models")
 app.add_typer(topics, name="topics")

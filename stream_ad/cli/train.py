@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
 
 def train(
-    file: Annotated[Path, typer.Argument(help="A recording: .csv, .jsonl or .parquet.")],
     config: Annotated[Path, typer.Option("--config", "-c", help="The settings.")],
     out: Annotated[str, typer.Option("--out", "-o", help="Folder of the registry.")],
+    file: Annotated[
+        Path | None, typer.Argument(help="A recording: .csv, .jsonl or .parquet.")
+    ] = None,
     train_until: Annotated[
         str | None, typer.Option(help="Rows in file order, or a time; all of it by default.")
     ] = None,
@@ -24,20 +26,34 @@ def train(
         bool,
         typer.Option("--compare", help="Try linear and ae, each with scorers, on held-out faults."),
     ] = False,
+    from_topic: Annotated[str | None, typer.Option(help="A Kafka topic instead of FILE.")] = None,
+    from_time: Annotated[
+        str, typer.Option(help="First Kafka timestamp of a record (RFC 3339); not the time within.")
+    ] = "beginning",
+    to_time: Annotated[
+        str, typer.Option(help="Kafka timestamp (RFC 3339) before which the topic is read.")
+    ] = "end",
 ) -> None:
     """Fit a detector on recorded history and add it to a registry."""
     from stream_ad.cli.screen import Screen
     from stream_ad.config import load_config
-    from stream_ad.training.offline import compare_from_file, train_from_file
+    from stream_ad.training.offline import compare_from_file, train_from_file, train_from_topic
     from stream_ad.windows import rfc3339
 
+    _expect_one(file, from_topic, (from_time, to_time), compare=compare)
     compared = None
     with Screen() as screen:
         settings = load_config(config)
-        if compare:
+        if from_topic is not None:
+            versions = train_from_topic(
+                from_topic, from_time, to_time, settings, out, train_until, screen
+            )
+        elif compare:
+            assert file is not None
             version, compared = compare_from_file(file, settings, out, train_until, screen)
             versions = [version]
         else:
+            assert file is not None
             versions = train_from_file(file, settings, out, train_until, screen)
     if compared is not None:
         _print(compared)
@@ -47,6 +63,21 @@ def train(
             f"version {version.number}{group} in {out}: scores windows that end at or after "
             f"{rfc3339(version.effective_from)}; use it with registry.uri: {out}"
         )
+
+
+def _expect_one(
+    file: Path | None, topic: str | None, times: tuple[str, str], *, compare: bool
+) -> None:
+    """Refuse options that do not go together."""
+    from stream_ad.errors import ConfigError
+
+    if (file is None) == (topic is None):
+        given = "neither" if file is None else "both"
+        raise ConfigError("FILE, --from-topic", given, "one of the two")
+    if topic is None and times != ("beginning", "end"):
+        raise ConfigError("--from-topic", None, "a topic with --from-time and --to-time")
+    if topic is not None and compare:
+        raise ConfigError("--from-topic", topic, "nothing with --compare: it reads a file")
 
 
 def _print(compared: Comparison) -> None:

@@ -150,6 +150,7 @@ class MetricsConfig(Section):
     """The HTTP endpoints of `run`: `/metrics`, `/livez`, `/readyz`."""
 
     port: Annotated[int, Field(ge=1, le=65_000)] | None = None
-    """Of the first worker, the next ones for the others; null: none."""
+    """Of the first worker, the next ones for the others, then one for the trainer; `stream-ad
+    trainer` alone takes this one; null: none."""
     host: str = "127.0.0.1"
     """Address to listen on; `0.0.0.0` for all."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import starmap
+from typing import Any
 
 from stream_ad.errors import BrokerError, StateError
 from stream_ad.machines import Machines
 from stream_ad.pipeline import Pipeline
+from stream_ad.records import ActivationRecord
+from stream_ad.service.counting import Counting
 from stream_ad.service.presence import BY_THE_CLOCK, Presence
 from stream_ad.service.shell import Shell
 from stream_ad.state import MachineState
@@ -36,6 +39,11 @@ class Holdings:
     shell : Shell
     reset_state : bool
         Whether states made with other window settings are replaced by fresh ones.
+
+    Attributes
+    ----------
+    counting : Counting
+        Which promotions count where.
     """
 
     def __init__(
@@ -55,6 +63,7 @@ class Holdings:
         self._home: dict[str, int] = {}
         self._astray: set[str] = set()
         self._waiting: set[int] = set()
+        self.counting = Counting(pipeline, shell, reset_state=reset_state)
 
     def release(self, partitions: Iterable[int]) -> None:
         """Forget partitions; whatever of them was not committed somebody reads again."""
@@ -62,12 +71,15 @@ class Holdings:
         for partition in gone:
             self._pipeline.release(partition)
             self._sink.release(partition)
+            self.counting.release(partition)
             del self._presence[partition]
         self._home = {m: partition for m, partition in self._home.items() if partition not in gone}
         self._shell.metrics.forget(gone)
 
     def take_over(self, partitions: Iterable[int]) -> list[Told]:
         """Restore partitions and go to their positions; return what a reset closed.
+
+        Those where a promotion counts that is not loaded are left out, and paused.
 
         Raises
         ------
@@ -82,25 +94,45 @@ class Holdings:
         self._shell.log.info("assigned", partitions=wanted)
         # in this order: a state must not be older than the position it goes with
         saved = self._group.saved(wanted, timeout_s, self._shell.go_on)
-        records = self._states.read(wanted)
+        found = self._states.read(wanted)
+        wanted = sorted(self.counting.take_over(found))
+        self._hold(found.keys() - set(wanted))
         starts, ends = self._group.beginning(wanted), self._group.end(wanted)
         told = []
         for partition in wanted:
             known = saved[partition]
             if known is None:
-                first, last = starts[partition], ends[partition]
-                lost = bool(records[partition])  # states come with positions, in one commit
-                at = self._instead(partition, first, first, last) if lost else first
+                first, end = starts[partition], ends[partition]
+                lost = bool(found[partition].states)  # they come with positions, in one commit
+                at = self._instead(partition, first, first, end) if lost else first
                 known = Saved(at, Mark())
-            told += self._begin(partition, known, records[partition], ends[partition])
+            told += self._begin(partition, known, found[partition].states, ends[partition])
         self._group.pause(wanted, going_on=True)
         seconds = time.monotonic() - began
         self._shell.metrics.restored(seconds)
-        machines = sum(map(len, records.values()))
+        machines = sum(len(found[partition].states) for partition in wanted)
         self._shell.log.info(
             "restored", partitions=wanted, machines=machines, seconds=round(seconds, 3)
         )
         return told
+
+    def without_model(self, partitions: set[int]) -> set[int]:
+        """Return the partitions that cannot be taken over yet: what counts there is not loaded.
+
+        They are paused; the others go on.
+        """
+        waiting = self.counting.waiting(partitions)
+        self._hold(waiting)
+        return waiting
+
+    def activate(self, polled: Mapping[int, Sequence[Any]]) -> dict[int, list[ActivationRecord]]:
+        """Let all that is loaded count for the records polled; return what to commit with them."""
+        # what was told of before is read again and closes no window
+        firsts = {
+            partition: max(records[0].offset, self._sink.mark(partition).through + 1)
+            for partition, records in polled.items()
+        }
+        return self.counting.activate(firsts)
 
     def without_states(self, partitions: set[int]) -> set[int]:
         """Return the partitions that cannot be taken over yet: the state topic lacks them.
@@ -118,10 +150,14 @@ class Holdings:
                     partitions=sorted(missing),
                     advice="`stream-ad topics create` adds what is missing",
                 )
-        for partition in missing:
-            self._group.seek(partition, 0)  # one without a position stops them all
-        self._group.pause(missing)
+        self._hold(missing)
         return missing
+
+    def _hold(self, partitions: Collection[int]) -> None:
+        """Read nothing of partitions for now."""
+        for partition in partitions:
+            self._group.seek(partition, 0)  # one without a position stops them all
+        self._group.pause(partitions)
 
     def _begin(
         self, partition: int, saved: Saved, records: Mapping[str, bytes], end: int
@@ -150,7 +186,7 @@ class Holdings:
             mark = replace(mark, partitions=self._group.size())
         self._sink.take_over(partition, mark)
         idle_s, now = self._config.windows.idle_s, time.monotonic()
-        self._presence[partition] = Presence(machines, self._pipeline.rules, idle_s, now)
+        self._presence[partition] = Presence(machines, self._pipeline.rules_of, idle_s, now)
         self._group.seek(partition, saved.offset)
         return told
 
@@ -165,7 +201,7 @@ class Holdings:
                     f"{error} (machine {machine!r}, topic {self._config.kafka.topics.state}); "
                     "`stream-ad run --reset-state` begins anew"
                 ) from None
-        rules = self._pipeline.rules
+        rules = self._pipeline.rules_of(machine)
         state, closed = MachineState.reset_from(record, machine, spec, shape, rules)
         return state, [*starmap(Told, closed)]
 
@@ -210,6 +246,7 @@ class Holdings:
             topic=self._config.kafka.topics.input,
             partition=partition,
         )
+        self.counting.begin_anew(partition)
         for state in machines.states.values():
             state.through = -1
         machines.touched = dict.fromkeys(machines.states, BY_THE_CLOCK)

@@ -46,13 +46,13 @@ def hide(secrets: Iterable[str | None]) -> None:
         _secrets.update({secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]})
 
 
-def configure(slot: int | None, stream: TextIO | None = None) -> None:
+def configure(slot: int | str | None, stream: TextIO | None = None) -> None:
     """Send everything that is logged in this process to one stream as JSON lines.
 
     Parameters
     ----------
-    slot : int or None
-        Worker slot, in every line; None for the supervisor.
+    slot : int, str or None
+        Worker slot, or ``trainer``, in every line; None for the supervisor.
     stream : text stream, optional
         Standard error by default.
     """
@@ -66,7 +66,7 @@ def configure(slot: int | None, stream: TextIO | None = None) -> None:
     threading.excepthook = _thread_died
 
 
-def _formatter(slot: int | None) -> ProcessorFormatter:
+def _formatter(slot: int | str | None) -> ProcessorFormatter:
     def facts(_: object, __: str, event: Event) -> Event:
         record = event.get("_record")
         found: Event = {} if slot is None else {"slot": slot}

@@ -185,10 +185,23 @@ class Metrics:
         """Set how many machines are seen on two partitions."""
         self._series.two_partitions.set(n)
 
-    def model(self, version: int, since_ns: int) -> None:
-        """Set the version that scores, and the event time in ns since which it does."""
-        self._series.version.set(version)
-        self._series.age.set_function(lambda: time.time() - since_ns / NS)
+    def model(self, group: str, version: int, since_ns: int, promotion: int = 0) -> None:
+        """Set which version scores a group, since which event time in ns, by which promotion."""
+        self._series.version.labels(group).set(version)
+        self._series.promotion.labels(group).set(promotion)
+        self._series.age.labels(group).set_function(lambda: time.time() - since_ns / NS)
+
+    def promoted(self, n: int) -> None:
+        """Tell of promotions that came while the worker ran."""
+        self._series.promotions.inc(n)
+
+    def promotions_waiting(self, n: int) -> None:
+        """Set how many promotions were announced and are not loaded yet; from any thread."""
+        self._series.waiting.set(n)
+
+    def load_failed(self) -> None:
+        """Tell of a try to load a promoted detector that came to nothing; from any thread."""
+        self._series.load_failures.inc()
 
     def budget(self, asked: float, hop_s: float) -> None:
         """Set the alarm budget; what is achieved follows from what is delivered.

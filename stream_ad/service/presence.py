@@ -28,15 +28,22 @@ class Presence:
     ----------
     machines : Machines
         Their states, read and changed in place; what was changed is marked as touched.
-    rules : Rules
+    rules_of : callable
+        Machine to the rules of its group.
     idle_s : float or None
         A machine that sends nothing for so long is silent; None: nobody is.
     now : float
         When the partition was taken over: nobody is silent for longer than that.
     """
 
-    def __init__(self, machines: Machines, rules: Rules, idle_s: float | None, now: float) -> None:
-        self._machines, self._rules, self._idle_s = machines, rules, idle_s
+    def __init__(
+        self,
+        machines: Machines,
+        rules_of: Callable[[str], Rules],
+        idle_s: float | None,
+        now: float,
+    ) -> None:
+        self._machines, self._rules_of, self._idle_s = machines, rules_of, idle_s
         self._heard = dict.fromkeys(machines.states, now)
         self._at_end: float | None = None  # since when the partition is read to its end
         self._next = now
@@ -81,7 +88,7 @@ class Presence:
             newest = _newest(self._machines.states[machine])
             if now - heard >= idle_s and newest is not None:
                 alerts = self._machines.states[machine].alerts
-                events = open_silent(alerts, machine, newest, self._rules)
+                events = open_silent(alerts, machine, newest, self._rules_of(machine))
                 told.extend(self._marked(machine, events))
         return told
 
@@ -94,7 +101,8 @@ class Presence:
             state = self._machines.states.pop(machine)
             self._heard.pop(machine, None)
             self._machines.touched[machine] = BY_THE_CLOCK
-            yield from starmap(Told, close_all(state.alerts, machine, "moved", self._rules))
+            events = close_all(state.alerts, machine, "moved", self._rules_of(machine))
+            yield from starmap(Told, events)
 
     def _returned(self, machine: str) -> list[Told]:
         state = self._machines.states[machine]
@@ -103,7 +111,9 @@ class Presence:
         newest = _newest(state)
         assert newest is not None  # silences are of machines that were heard of
         return self._marked(
-            machine, close_silent(state.alerts, machine, newest, self._rules), always=True
+            machine,
+            close_silent(state.alerts, machine, newest, self._rules_of(machine)),
+            always=True,
         )
 
     def _marked(self, machine: str, events: Events, *, always: bool = False) -> list[Told]:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from stream_ad.config import Config
-from stream_ad.errors import ArtifactNotFound, BrokerError
+from stream_ad.errors import (
+    ArtifactError,
+    ArtifactNotFound,
+    BrokerError,
+    RegistryError,
+)
 from stream_ad.service.shell import Shell
-from stream_ad.training.registry import Registry
+from stream_ad.training.promotions import Promotion, loadable
+from stream_ad.training.registry import DEFAULT_GROUP, Registry
 from stream_ad.transport.kafka.clients import admin
 from stream_ad.transport.kafka.patience import patiently
 from stream_ad.transport.kafka.topic_admin import check, describe
@@ -22,32 +29,81 @@ T = TypeVar("T")
 LOOK_S = 2.0
 
 
-def await_versions(config: Config, spec: WindowSpec, shell: Shell) -> Sequence[Version]:
-    """Return the registry's versions, waiting for the first one.
+def await_versions(
+    registry: Registry, config: Config, spec: WindowSpec, shell: Shell
+) -> Sequence[Version]:
+    """Return what the registry holds that can score, waiting for the first one of any group.
+
+    One that cannot be loaded now is left to whoever follows the registry; the others score.
 
     Raises
     ------
     ArtifactError
-        One of them cannot be trusted.
+        There is no other, and it cannot be trusted.
     Stopped
         The worker shall end.
     """
-    assert config.registry.uri is not None
-    registry, told = Registry(config.registry.uri), False
+    told: str | None = None
     while True:
         shell.go_on()
         try:
-            return registry.load(spec, config)
-        except ArtifactNotFound as error:
-            if not told:
+            return _of_all_groups(registry, config, spec, shell)
+        except (ArtifactNotFound, RegistryError) as error:
+            if str(error) != told:
                 shell.log.warning("waiting for a detector", reason=str(error))
-            told = True
+            told = str(error)
             shell.health.ready(0, model=False, stable=False)
             shell.wait(LOOK_S)
 
 
-def await_topics(config: Config, shell: Shell) -> None:
+def _of_all_groups(
+    registry: Registry, config: Config, spec: WindowSpec, shell: Shell
+) -> list[Version]:
+    found: list[Version] = []
+    lacking: ArtifactNotFound | None = None
+    for group in (DEFAULT_GROUP, *config.groups):
+        try:
+            found += _of_group(registry, config.of_group(group), spec, shell, group)
+        except ArtifactNotFound as error:
+            lacking = lacking or error
+    if lacking is not None and not found:
+        raise lacking
+    return found
+
+
+def _of_group(
+    registry: Registry, config: Config, spec: WindowSpec, shell: Shell, group: str
+) -> list[Version]:
+    try:
+        return registry.load(spec, config, group)
+    except ArtifactError as error:
+        found: list[Version] = []
+        made = registry.promotions(group)
+        for promotion in loadable(made, {*registry.numbers(group), *_newest(made)}):
+            shell.turn()
+            with suppress(ArtifactError):
+                found.append(registry.version(promotion, spec, config))
+        if not found:
+            raise
+        shell.metrics.load_failed()
+        shell.log.warning("a promoted detector cannot be loaded: others score", reason=str(error))
+        return found
+
+
+def _newest(made: Sequence[Promotion]) -> set[int]:
+    """Return the version that should score, whether it is there or not."""
+    return {one.version for one in made[-1:]}
+
+
+def await_topics(config: Config, shell: Shell, also: Sequence[str] = ()) -> None:
     """Wait until every topic is there.
+
+    Parameters
+    ----------
+    config : Config
+    shell : Shell
+    also : sequence of str
+        Topics that workers begin without.
 
     Raises
     ------
@@ -59,7 +115,7 @@ def await_topics(config: Config, shell: Shell) -> None:
     """
     names = config.kafka.topics
     topics = (names.input, names.alerts, names.scores, names.dead_letter, names.state)
-    needed = {name for name in topics if name is not None}
+    needed = {name for name in (*topics, *also) if name is not None}
     told: set[str] = set()
     shell.health.ready(0, model=True, stable=False)
     while missing := needed - _seen(config, needed, shell):

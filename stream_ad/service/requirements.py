@@ -37,7 +37,4 @@ def require(config: Config) -> None:
     for key, (value, allowed) in needed.items():
         if not value:
             raise ConfigError(key, value, allowed)
-    if config.training.every_windows is not None:
-        allowed = "null: only replay refits yet"
-        raise ConfigError("training.every_windows", config.training.every_windows, allowed)
     state_bytes(config)

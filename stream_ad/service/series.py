@@ -74,10 +74,19 @@ class Series:
         self.partitions = gauge("partitions_assigned", "Partitions of this worker.")
         self.restore = self._histogram("restore_seconds", "Reading states taken over.", SLOW)
         self.machines = gauge("machines", "Machines of this worker.")
-        self.version = gauge("model_version", "Version of the model that scores.")
-        self.version.set(UNKNOWN)
-        self.age = gauge("model_age_seconds", "Clock less the event time it scores from.")
-        self.age.set(UNKNOWN)
+        group = "machine_group"
+        self.version = gauge("model_version", "Version of the model that scores.", group)
+        self.age = gauge(
+            "model_age_seconds", "Clock less the event time from which on it scores.", group
+        )
+        self.promotion = gauge("model_promotion", "Promotion that made it score.", group)
+        self.promotions = counter("model_promotions", "Promotions that came while it ran.")
+        self.waiting = gauge(
+            "model_promotions_waiting", "Promotions that were announced and are not loaded yet."
+        )
+        self.load_failures = counter(
+            "model_load_failures", "Tries to load a promoted detector that came to nothing."
+        )
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, namespace=NAMESPACE, registry=self._registry)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from prometheus_client import disable_created_metrics
+from prometheus_client import CollectorRegistry, disable_created_metrics
 from structlog.stdlib import BoundLogger
 
 from stream_ad.config import Config
@@ -53,8 +53,16 @@ class Shell:
 
     @classmethod
     @contextmanager
-    def open(cls, config: Config, slot: int, parent: int | None = None) -> Iterator[Shell]:
-        """Set up the process of one worker slot; undone at the end of the block.
+    def open(
+        cls,
+        config: Config,
+        slot: int,
+        parent: int | None = None,
+        *,
+        longest_turn_s: float | None = None,
+        registry: CollectorRegistry | None = None,
+    ) -> Iterator[Shell]:
+        """Set up the process of one worker slot, or a trainer; undone at the end of the block.
 
         Parameters
         ----------
@@ -63,6 +71,10 @@ class Shell:
             From 0; added to ``metrics.port``.
         parent : int, optional
             Process id of the supervisor, without which the process ends.
+        longest_turn_s : float, optional
+            Of the loop; by default a transaction's time-out.
+        registry : CollectorRegistry, optional
+            Of the figures that are shown; by default those of a worker.
 
         Raises
         ------
@@ -70,21 +82,22 @@ class Shell:
             ``metrics.port`` or ``metrics.host`` cannot be listened on.
         """
         disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series
-        limit_s = config.kafka.transaction_timeout_s
+        limit_s = longest_turn_s or config.kafka.transaction_timeout_s
         log, metrics, stop = logs.get(), Metrics(), Stop()
         health = Health(limit_s + STUCK_S, limit_s + STALLED_S)
         dog = Watchdog(
             limit_s + WATCHDOG_S,
             parent=parent,
             stopping=lambda: stop.asked > 0,
-            say=lambda why: log.error("worker ended by its watchdog", reason=why),
+            say=lambda why: log.error("ended by its watchdog", reason=why),
         )
         shell = cls(log, metrics, dog, health, stop)
         with ExitStack() as stack:
             stack.enter_context(stop.on_signals())
             if config.metrics.port is not None:
                 port = config.metrics.port + slot
-                endpoints = Endpoints(config.metrics.host, port, metrics.registry, health)
+                shown = registry or metrics.registry
+                endpoints = Endpoints(config.metrics.host, port, shown, health)
                 stack.callback(endpoints.close)
             dog.start()
             stack.callback(dog.stop)

@@ -1,7 +1,8 @@
-"""Keeps one process per worker slot alive; knows nothing of what they do.
+"""Keeps one process per worker slot alive, and a trainer; knows nothing of what they do.
 
-A worker that fails ends, whatever the cause, and is started anew: the way that is tested
-most. Only a worker that says that a person has to act (exit code 2) stops the service.
+Whoever fails ends, whatever the cause, and is started anew: the way that is tested most. Only a
+worker that says that a person has to act (exit code 2) stops the service; a trainer that says so
+stays stopped, and scoring goes on.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ Command = Callable[[int], Sequence[str]]
 
 @dataclass
 class _Slot:
-    number: int
+    what: str
+    command: Sequence[str]
+    facts: dict[str, int]
     pause_s: float
     due: float = 0.0
     born: float = 0.0
@@ -49,6 +52,8 @@ class Supervisor:
     log : BoundLogger
     grace_s : float, optional
         How long workers may take to end before they are killed.
+    trainer : sequence of str, optional
+        Its command.
     """
 
     def __init__(
@@ -59,10 +64,15 @@ class Supervisor:
         log: BoundLogger,
         *,
         grace_s: float = GRACE_S,
+        trainer: Sequence[str] | None = None,
     ) -> None:
-        self._command, self._backoff, self._grace = command, backoff_s, grace_s
+        self._backoff, self._grace = backoff_s, grace_s
         self._log = log
-        self._slots = [_Slot(number, backoff_s) for number in range(workers)]
+        self._slots = [
+            _Slot("worker", command(number), {"worker": number}, backoff_s)
+            for number in range(workers)
+        ]
+        self._trainer = None if trainer is None else _Slot("trainer", trainer, {}, backoff_s)
         self._stop = Stop()
 
     def run(self) -> int:
@@ -78,8 +88,11 @@ class Supervisor:
         while not self._stop.asked:
             for slot in self._slots:
                 if self._look_after(slot) == REFUSED:
-                    self._log.error("service stops: a worker cannot go on", worker=slot.number)
+                    self._log.error("service stops: a worker cannot go on", **slot.facts)
                     return True
+            if self._trainer is not None and self._look_after(self._trainer) == REFUSED:
+                self._log.error("the trainer cannot go on and stays stopped; scoring goes on")
+                self._trainer = None
             self._stop.wait(LOOK_S)
         return False
 
@@ -99,12 +112,11 @@ class Supervisor:
     def _start(self, slot: _Slot) -> None:
         slot.born = time.monotonic()
         try:
-            command = self._command(slot.number)
-            slot.child = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 - our own
+            slot.child = subprocess.Popen(slot.command, stdin=subprocess.DEVNULL)  # noqa: S603 - our own
         except OSError as error:  # no memory, no process left: may pass
             self._postpone(slot, ended_by=f"{error.strerror} at its start")
         else:
-            self._log.info("worker started", worker=slot.number, pid=slot.child.pid)
+            self._log.info(f"{slot.what} started", **slot.facts, pid=slot.child.pid)
 
     def _postpone(self, slot: _Slot, **facts: object) -> None:
         now = time.monotonic()
@@ -112,8 +124,8 @@ class Supervisor:
         if lived > HEALTHY_S:
             slot.pause_s = self._backoff
         self._log.warning(
-            "worker ended",
-            worker=slot.number,
+            f"{slot.what} ended",
+            **slot.facts,
             lived_s=round(lived, 1),
             restart_in_s=slot.pause_s,
             **facts,
@@ -122,9 +134,11 @@ class Supervisor:
         slot.pause_s = min(2 * slot.pause_s, LONGEST_PAUSE_S)
 
     def _end(self) -> list[int]:
-        """Ask all workers to end and wait for it; return their exit codes."""
-        children = [slot.child for slot in self._slots if slot.child is not None]
-        self._log.info("service stops", workers=len(children))
+        """Ask all processes to end and wait for it; return the exit codes of the workers."""
+        workers = [slot.child for slot in self._slots if slot.child is not None]
+        beside = [self._trainer.child] if self._trainer and self._trainer.child else []
+        children = [*workers, *beside]
+        self._log.info("service stops", workers=len(workers))
         for child in children:
             child.terminate()
         latest, asked = time.monotonic() + self._grace, max(self._stop.asked, 1)
@@ -132,7 +146,7 @@ class Supervisor:
             if time.monotonic() > latest or self._stop.asked > asked:
                 self._kill(children)
             time.sleep(LOOK_S)
-        return [child.wait() for child in children]
+        return [child.wait() for child in workers]
 
     def _kill(self, children: Sequence[subprocess.Popen[bytes]]) -> None:
         for child in children:

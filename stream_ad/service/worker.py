@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 from stream_ad.config import Config
+from stream_ad.errors import ArtifactError
 from stream_ad.pipeline import Pipeline
+from stream_ad.records import ActivationRecord
 from stream_ad.service.holdings import Holdings
+from stream_ad.service.loader import Loader
 from stream_ad.service.readiness import await_topics, await_versions, insistently
 from stream_ad.service.remarks import Remarks
 from stream_ad.service.shell import Shell
 from stream_ad.service.stop import Stopped
+from stream_ad.training.registry import Registry
 from stream_ad.transport.base import Batch, DeadLetter, Outputs
 from stream_ad.transport.kafka import clients, reasons
 from stream_ad.transport.kafka.delivery import (
@@ -63,13 +68,19 @@ def run_worker(config: Config, slot: int, *, reset_state: bool, shell: Shell) ->
         What one may.
     """
     spec = WindowSpec.from_config(config.windows)
+    assert config.registry.uri is not None
+    registry = Registry(config.registry.uri)
     with suppress(Stopped):
         with shell.at_once():
-            versions = await_versions(config, spec, shell)
+            versions = await_versions(registry, config, spec, shell)
             await_topics(config, shell)
-            worker = Worker(config, slot, versions, shell, reset_state=reset_state)
+            worker = Worker(config, slot, registry, versions, shell, reset_state=reset_state)
         worker.run()
         worker.close()  # not after an error: a client in trouble may not let go, the process does
+
+
+class Unloadable(Exception):
+    """A detector that is not in memory any more cannot be loaded again, as an old window asks."""
 
 
 class Worker:
@@ -79,7 +90,10 @@ class Worker:
     ----------
     config : Config
     slot : int
+    registry : Registry
+        Where detectors are loaded from that are promoted from now on.
     versions : sequence of Version
+        What it holds already.
     shell : Shell
     reset_state : bool
     """
@@ -88,6 +102,7 @@ class Worker:
         self,
         config: Config,
         slot: int,
+        registry: Registry,
         versions: Sequence[Version],
         shell: Shell,
         *,
@@ -114,21 +129,28 @@ class Worker:
             shell,
             reset_state=reset_state,
         )
+        loaded = {group: one.promotion for group, one in self._holdings.counting.newest().items()}
+        loaded = dict.fromkeys(self._pipeline.groups.names, 0) | loaded
+        self._loader = Loader(config, self._spec, registry, loaded, shell.log, shell.metrics)
         self._again: set[int] = set()  # partitions whose memory is not what was committed
         self._failed = 0  # commits in a row that came to nothing
         self._pace = self._say = self._checked = float("-inf")
         self._heard, self._trouble = time.monotonic(), cast("float | None", None)
         self._remarks = Remarks(shell.log, kafka.topics.input, versions[0].effective_from - 1)
         self._unready = shell.health.not_ready()  # told already that it joins the group
-        self._tell_of_models(versions)
+        asked = config.alarm.budget_per_machine_day
+        shell.metrics.budget(asked, self._spec.hop_ns / NS)
+        self._tell_of_models()
 
     def run(self) -> None:
         """Work until the shell says stop; what was polled last is committed then."""
+        self._loader.start()
         while not self._shell.stopping:
             self._shell.turn()
             self._shell.wait(self._pace - time.monotonic())
             began = time.monotonic()
             polled = self._group.poll()
+            self._take_promotions()
             try:
                 self._holdings.release(polled.gone)
                 if polled.stable:
@@ -140,9 +162,19 @@ class Worker:
 
     def close(self) -> None:
         """Leave in order: what is committed is all there is."""
+        self._loader.stop()
         self._group.close()
         self._delivery.close()
         self._states.close()
+        self._loader.close()
+
+    def _take_promotions(self) -> None:
+        """Take what was loaded meanwhile; it counts from the next batch of each partition on."""
+        loaded = self._loader.take()
+        for version in loaded:
+            self._pipeline.offer(version)
+        if loaded:
+            self._shell.metrics.promoted(len(loaded))
 
     def _follow(self, polled: Polled) -> None:
         """Take over what the group, or a failure, asks for."""
@@ -150,7 +182,7 @@ class Worker:
         self._holdings.release(again)
         self._again = set()
         new = polled.new | again
-        missing = self._holdings.without_states(new)
+        missing = self._holdings.without_states(new) | self._holdings.without_model(new)
         for partition in missing:
             polled.records.pop(partition, None)
         lost = {partition: at for partition, at in polled.lost.items() if partition not in new}
@@ -158,7 +190,7 @@ class Worker:
         self._holdings.find_again(lost)
         if polled.gone or new or lost:
             self._rebalanced(new, polled)
-        self._again = missing
+        self._again = missing | (new & self._holdings.counting.ahead.keys())
 
     def _rebalanced(self, new: set[int], polled: Polled) -> None:
         for partition in new:
@@ -166,6 +198,9 @@ class Worker:
         self._again = set(new)  # until they are restored, whatever happens meanwhile
         told = self._holdings.take_over(new) if new else []
         self._again = set()
+        for beyond in self._holdings.counting.ahead.values():
+            for group, promotion in beyond.items():
+                self._loader.expect(group, promotion)
         if self._pipeline_changed():
             self._commit(Outputs([], told, []), polled)
             self._pipeline.settle()
@@ -173,19 +208,28 @@ class Worker:
         self._shell.metrics.incidents_open(self._holdings.open_incidents())
 
     def _score(self, polled: Polled, came: float) -> None:
+        activations = self._holdings.activate(polled.records)
         batches = self._batches(polled)
-        outputs = self._pipeline.process(batches)
+        outputs = self._process(batches)
         by_the_clock = self._holdings.look(came)
         if by_the_clock:
             outputs = replace(outputs, incidents=[*outputs.incidents, *by_the_clock])
         if not batches and not self._pipeline_changed() and not self._sink.is_due():
             return
-        self._commit(outputs, polled, batches, came)
+        self._commit(outputs, polled, batches, came, activations)
+        if activations:
+            self._tell_of_activations(activations)
         records = sum(map(len, polled.records.values()))
         if records < FEW:
             self._pace = came + self._config.kafka.batch_s
         self._tell(batches, outputs.dead, polled, records)
         self._pipeline.settle()
+
+    def _process(self, batches: Sequence[Batch]) -> Outputs:
+        try:
+            return self._pipeline.process(batches)
+        except ArtifactError as error:
+            raise Unloadable(f"{error}; another start goes on with what there is") from error
 
     def _pipeline_changed(self) -> bool:
         """Return whether states have to be saved though no record came: by clock or reset."""
@@ -212,11 +256,16 @@ class Worker:
         return batch
 
     def _commit(
-        self, outputs: Outputs, polled: Polled, batches: Sequence[Batch] = (), came: float = 0.0
+        self,
+        outputs: Outputs,
+        polled: Polled,
+        batches: Sequence[Batch] = (),
+        came: float = 0.0,
+        activations: Mapping[int, Sequence[ActivationRecord]] = MappingProxyType({}),
     ) -> None:
         began = time.monotonic()
         self._sink.member = polled.membership
-        self._sink.commit(outputs, self._pipeline.partitions)
+        self._sink.commit(outputs, self._pipeline.partitions, activations)
         self._failed = 0
         now = time.monotonic()
         self._shell.metrics.delivered(outputs, now - began, [now - came] if batches else [])
@@ -256,11 +305,25 @@ class Worker:
     def _patiently(self, make: Callable[[], T], what: str) -> T:
         return insistently(make, what, self._config, self._shell)
 
-    def _tell_of_models(self, versions: Sequence[Version]) -> None:
-        newest, metrics = versions[-1], self._shell.metrics
-        metrics.model(newest.number, newest.effective_from)
-        asked = self._config.alarm.budget_per_machine_day
-        metrics.budget(asked, self._spec.hop_ns / NS)
+    def _tell_of_models(self) -> None:
+        for group, newest in self._holdings.counting.newest().items():
+            self._shell.metrics.model(group, newest.number, newest.effective_from, newest.promotion)
+
+    def _tell_of_activations(self, made: Mapping[int, Sequence[ActivationRecord]]) -> None:
+        self._tell_of_models()
+        by_promotion: dict[tuple[str, int, int], dict[int, int]] = {}
+        for partition, records in made.items():
+            for one in records:
+                key = one.machine_group, one.promotion, one.model_version
+                by_promotion.setdefault(key, {})[partition] = one.first_offset
+        for (group, promotion, version), offsets in by_promotion.items():
+            self._shell.log.info(
+                "a promotion counts",
+                machine_group=group,
+                promotion=promotion,
+                version=version,
+                first_offsets=offsets,
+            )
 
     def _tell(
         self, batches: Sequence[Batch], dead: Sequence[DeadLetter], polled: Polled, records: int
@@ -295,7 +358,8 @@ class Worker:
         self._shell.health.lag(sum(lags.values()))
         self._tell_of_brokers(began)
         heard = self._group.is_heard()
-        self._shell.health.ready(len(held), model=True, stable=polled.stable, heard=heard)
+        model = not held or not held <= self._holdings.counting.ahead.keys()
+        self._shell.health.ready(len(held), model=model, stable=polled.stable, heard=heard)
         self._tell_whether_ready()
         offsets = [state.alerts.line.offset for state in self._pipeline.states()]
         self._shell.metrics.machines(len(offsets))

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from stream_ad.transport.kafka.activations import is_activation
 from tests.faults.oracle import Output
 from tests.kafka.clients import records
 
@@ -81,6 +82,8 @@ class Outcome:
         """Return the last state of every machine."""
         last: dict[str, dict[str, Any]] = {}
         for message in self.states:
+            if is_activation(message.key):
+                continue
             machine = message.key.decode()
             if message.value is None:
                 last.pop(machine, None)

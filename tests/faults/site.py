@@ -168,6 +168,11 @@ class Service:
     group : str
     command : callable
         Makes the command line of ``stream-ad`` arguments.
+
+    Attributes
+    ----------
+    settings : dict
+        What the config says.
     """
 
     def __init__(
@@ -179,12 +184,13 @@ class Service:
         command: Callable[..., list[str]],
     ) -> None:
         self.config, self.bootstrap, self.topics, self.group = config, bootstrap, topics, group
-        self._command = command
+        self.command = command
+        self.settings: dict[str, Any] = yaml.safe_load(config.read_text())
 
     def start(self, slot: int) -> Worker:
         """Start the worker of a slot."""
         log = self.config.with_name(f"{self.config.stem}.{slot}.log")
-        command = self._command("run", "--config", self.config, "--slot", slot)
+        command = self.command("run", "--config", self.config, "--slot", slot)
         return Worker([*AS_A_CHILD, *command], log, {"STREAM_AD_TRACE": "1"})
 
     def lag(self) -> int:

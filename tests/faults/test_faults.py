@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.faults import brokers, kill, poison, rebalance
+from tests.faults import brokers, kill, poison, rebalance, trainer
 
 WRONG = ("lost", "duplicated", "altered", "reordered")
 
@@ -43,6 +43,16 @@ def test_nothing_is_lost_over_joins_leaves_and_pauses(kafka: str, tmp_path: Path
     file = tmp_path / "figures.json"
     assert rebalance.main(["--quick", "--bootstrap", kafka, "--json", str(file)]) == 0
     assert wrong(figures(file)) == 0
+
+
+def test_nothing_is_half_promoted_over_kills_of_trainer_and_workers(
+    kafka: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "figures.json"
+    assert trainer.main(["--quick", "--bootstrap", kafka, "--json", str(file)]) == 0
+    found = figures(file)
+    assert wrong(found) == 0
+    assert found["promotions not announced"] == 0
 
 
 def test_poison_is_told_and_the_rest_is_scored(kafka: str, tmp_path: Path) -> None:

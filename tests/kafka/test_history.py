@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import orjson
 import pytest
@@ -13,12 +14,22 @@ from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 
 from stream_ad.config import Config, load_config
 from stream_ad.errors import BrokerError, InputError
-from stream_ad.replay import ReplayOptions, TopicOptions, replay
-from stream_ad.transport.base import Outputs
+from stream_ad.groups import Groups
+from stream_ad.progress import Silence
+from stream_ad.records import ActivationRecord
+from stream_ad.replay import ReplayOptions, TopicOptions
+from stream_ad.replay import replay as run_replay
+from stream_ad.training.followed import Followed, follow, load_followed
+from stream_ad.training.promotions import Promotion
+from stream_ad.transport.base import Batch, Outputs
 from stream_ad.transport.kafka import clients
+from stream_ad.transport.kafka.activations import key_of
 from stream_ad.transport.kafka.history import TopicRange, millis
+from stream_ad.versions import Version
+from stream_ad.windows import Windows
 from tests.cli.command import good, metrics, outputs, refused, scores
 from tests.cli.recordings import plant, text_of, write_config
+from tests.kafka.clients import records
 from tests.kafka.fixtures import CreateTopic
 from tests.transport.recordings import config_of, readings, spec_of, together
 
@@ -182,6 +193,190 @@ def test_a_topic_that_is_not_there_is_named(kafka: str, unique: Callable[[str], 
         opened(config_for(kafka), unique("missing"))
 
 
+# --- what counted where ---
+
+
+def activation(offset: int, promotion: int, group: str = "default") -> tuple[bytes, bytes]:
+    record = ActivationRecord(
+        machine_group=group, promotion=promotion, model_version=1, first_offset=offset
+    )
+    return key_of(record), record.model_dump_json().encode()
+
+
+@pytest.fixture
+def written(kafka: str, create_topic: CreateTopic) -> Config:
+    """Write activations of the three partitions of `numbered`, with a machine's state between."""
+    state = create_topic("state", 3, cleanup_policy="compact")
+    rows = [
+        (activation(0, 1), 0),
+        (activation(17, 2), 0),
+        ((b"m1", b"a state"), 0),
+        (activation(17, 9, "presses"), 0),
+        (activation(33, 3), 0),
+        (activation(20, 2), 1),
+    ]
+    send(kafka, state, [Sent(key, value, at) for (key, value), at in rows])
+    config = config_for(kafka)
+    topics = config.kafka.topics.model_copy(update={"state": state})
+    kafka_config = config.kafka.model_copy(update={"topics": topics})
+    return config.model_copy(update={"kafka": kafka_config})
+
+
+def promotions(source: TopicRange, position: int = 0) -> dict[int, int | None]:
+    """Return the promotion that counts for each record from a position on."""
+    found: dict[int, int | None] = {}
+    for batch in source.batches(position):
+        found |= dict.fromkeys(range(position, batch.position), batch.promotion)
+        position = batch.position
+    return found
+
+
+def test_each_record_has_the_promotion_that_counted_at_its_offset(
+    kafka: str, numbered: str, written: Config
+) -> None:
+    source = opened(written, numbered)
+    found = source.activations("default")
+    assert found == {"0": [[0, 1], [17, 2], [33, 3]], "1": [[20, 2]], "2": []}
+    source.follow(orjson.loads(orjson.dumps(found)))
+    assert source.counted() == {1, 2, 3}
+
+    def counted(partition: int, offset: int) -> int | None:
+        first = 1 if offset < 17 else 2 if offset < 33 else 3
+        return {0: first, 1: 2, 2: None}[partition]  # before the first one counts the first one
+
+    rows = records(kafka, numbered)  # in the order of positions
+    wanted = {at: counted(row.partition, row.offset) for at, row in enumerate(rows)}
+    assert promotions(source) == wanted
+    for position in (1, 12, 13, 39, 41, 80):
+        rest = {at: promotion for at, promotion in wanted.items() if at >= position}
+        assert promotions(source, position) == rest
+
+
+def test_only_what_counted_in_the_range_is_asked_for(numbered: str, written: Config) -> None:
+    """The third promotion began at an offset after it, the first one ended before it."""
+    cut = ("1970-01-01T00:00:01.054Z", "1970-01-01T00:00:01.070Z")
+    source = opened(written, numbered, *cut)
+    source.follow({"0": [[0, 1], [17, 2], [900, 3]]})
+    assert source.counted() == {2}
+
+
+def test_without_activations_a_record_says_nothing(numbered: str, written: Config) -> None:
+    assert set(promotions(opened(written, numbered)).values()) == {None}
+
+
+class Notes(Silence):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
+def live(config: Config, topic: str) -> Config:
+    """Return settings of a service that reads a topic."""
+    topics = config.kafka.topics.model_copy(update={"input": topic})
+    return config.model_copy(update={"kafka": config.kafka.model_copy(update={"topics": topics})})
+
+
+def test_a_run_that_goes_on_follows_what_it_followed(numbered: str, written: Config) -> None:
+    extra: dict[str, Any] = {}
+    config, notes = live(written, numbered), Notes()
+    follow(opened(config, numbered), config, extra, notes)
+    assert extra == {"activations": {"0": [[0, 1], [17, 2], [33, 3]], "1": [[20, 2]], "2": []}}
+    extra["activations"]["2"] = [[0, 1]]
+    again = opened(config, numbered)
+    follow(again, config, extra, notes)
+    assert set(promotions(again, 80).values()) == {1}
+    assert notes.said == []
+
+
+def test_what_cannot_be_followed_is_said(
+    kafka: str,
+    numbered: str,
+    written: Config,
+    create_topic: CreateTopic,
+    unique: Callable[[str], str],
+) -> None:
+    def said(config: Config) -> str:
+        extra: dict[str, Any] = {}
+        notes, source = Notes(), opened(config, numbered)
+        follow(source, config, extra, notes)
+        assert source.counted() == set()
+        return " ".join(notes.said)
+
+    def with_state(topic: str) -> Config:
+        config = live(written, numbered)
+        topics = config.kafka.topics.model_copy(update={"state": topic})
+        return config.model_copy(
+            update={"kafka": config.kafka.model_copy(update={"topics": topics})}
+        )
+
+    each = "each detector scores from its effective_from on"
+    assert said(written) == f"{numbered} is not kafka.topics.input: {each}"
+    empty = create_topic("state", 3, cleanup_policy="compact")
+    assert said(with_state(empty)) == f"{each}: no live run wrote down in {empty} what counted when"
+    missing, unknown = unique("missing"), f"{each}, since it is not known what counted live: "
+    assert said(with_state(missing)).startswith(f"{unknown}topic {missing} does not exist")
+    damaged = create_topic("state", 3, cleanup_policy="compact")
+    key, _ = activation(4, 1)
+    send(kafka, damaged, [Sent(key, b"{}", 0)])
+    assert said(with_state(damaged)).startswith(f"{unknown}topic {damaged}, partition 0")
+
+
+class Promotions:
+    """A registry of promotions, and of the versions that are there."""
+
+    def __init__(self, made: list[tuple[int, int]], there: set[int]) -> None:
+        self._there = there
+        self._made = [
+            Promotion(number, "default", version, since, "", "", 1, "")
+            for number, (version, since) in enumerate(made, 1)
+        ]
+
+    def promotions(self, group: str = "default") -> list[Promotion]:
+        return self._made
+
+    def numbers(self, group: str = "default") -> set[int]:
+        return self._there
+
+    def version(self, one: Promotion, *_: object) -> Version:
+        return Version(Mock(), one.version, one.effective_from, promotion=one.number)
+
+
+@pytest.mark.parametrize(
+    ("counted", "there", "wanted"),
+    [
+        ({1}, {1, 2, 3}, [1]),
+        ({1, 2}, {1, 2, 3}, [1, 2]),
+        ({3}, {1, 2, 3}, [1, 3]),  # 2 was taken back by then
+        ({2, 3}, {1, 2, 3}, [1, 2, 3]),
+        ({2, 4}, {1, 2, 3}, [1, 2, 3, 4]),
+        ({2, 4}, {1, 3}, [1, 3, 4]),  # what 2 scored nobody can score again
+        ({3, 4}, {3}, [4]),
+    ],
+)
+def test_what_counted_and_what_it_replaced_is_loaded(
+    counted: set[int], there: set[int], wanted: list[int]
+) -> None:
+    """Version 2 takes effect at 20, is taken back from then on, and version 3 comes at 30."""
+    registry: Any = Promotions([(1, 10), (2, 20), (1, 20), (3, 30)], there)
+    config = config_of(("a",))
+    found = load_followed(registry, spec_of(config), Groups(config), counted)
+    assert [version.promotion for version in found] == wanted
+
+
+def test_before_each_batch_counts_what_counted_for_it() -> None:
+    versions = [Version(Mock(), 1, 0, promotion=number) for number in (1, 3)]
+    none = config_of(("a",))
+    empty = spec_of(none)
+    batch = Batch(Windows.empty(empty.length, 1), [], 0)
+    numbers = (1, 2, 3, None, 1)
+    source = Mock(batches=lambda _: (replace(batch, promotion=number) for number in numbers))
+    pipeline = Mock(versions=versions)
+    counts = [pipeline.activate.call_args.args for _ in Followed(source, pipeline).batches()]
+    assert counts == [(0, 1), (0, 1), (0, 2), (0, 2), (0, 1)]
+
+
 # --- the whole command ---
 
 
@@ -257,10 +452,10 @@ def test_a_run_that_was_cut_off_goes_on_though_the_topic_grew(
     config = tree.model_copy(update={"kafka": small})
     options = ReplayOptions(TopicOptions(line.topic), tmp_path, checkpoint_s=0)
     with pytest.raises(CutOff):
-        replay(options, config, watch=cut_off)
+        run_replay(options, config, watch=cut_off)
     later = _json(["m1", 1_800_000_000_000, "1", "1", "1"])
     send(kafka, line.topic, [Sent(b"m1", later), Sent(b"m1", later)])
-    replay(options, config)
+    run_replay(options, config)
     assert (tmp_path / "scores.csv").read_bytes() == (line.out / "scores.csv").read_bytes()
     assert (tmp_path / "alerts.jsonl").read_bytes() == (line.out / "alerts.jsonl").read_bytes()
 

@@ -339,13 +339,14 @@ def test_who_may_not_make_a_topic_is_told_the_right_for_that(
 def test_the_optional_rights_are_those_that_commands_need(
     broker: SecuredBroker, unique: Callable[[str], str]
 ) -> None:
-    new = {role: unique(role) for role in ("input", "alerts", "dead_letter", "state")}
+    roles = ("input", "alerts", "dead_letter", "state", "labels", "models")
+    new = {role: unique(role) for role in roles}
     config = configured(scram(broker, username="stranger"), unique("group"), **new)
     plan = topics.plan(config, 1, 1)
     allow(broker, [*planned(config), *topics.optional_rights(plan)], "stranger")
     time.sleep(1)
     with clients.once(lambda: clients.admin(config.kafka), "test", config.kafka) as client:
-        assert len(list(topic_admin.create(client, plan))) == 4
+        assert len(list(topic_admin.create(client, plan))) == len(roles)
         list(topic_admin.create(client, topics.plan(config, 2, 1)))
         findings = topic_admin.check(client, config)
     assert not any("DESCRIBE_CONFIGS" in str(finding) for finding in findings)

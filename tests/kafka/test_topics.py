@@ -21,7 +21,8 @@ from stream_ad.transport.kafka import topic_admin, topics
 from stream_ad.windows import WindowSpec
 from tests.kafka.clients import committed
 
-ROLES = ("input", "alerts", "scores", "dead_letter", "state")
+ROLES = ("input", "alerts", "scores", "dead_letter", "state", "labels", "models")
+OF_ONE = {"labels", "models"}
 
 
 def config_of(kafka: str, names: dict[str, str], **sections: Any) -> dict[str, Any]:
@@ -76,11 +77,18 @@ def test_the_plan_has_every_topic_with_its_rights() -> None:
         "scores": ["WRITE"],
         "dead_letter": ["WRITE"],
         "state": ["READ", "WRITE"],
+        "labels": [],
+        "models": ["READ"],
     }
-    assert {topic.partitions for topic in plan.values()} == {6}
-    policies = {role: topic.settings["cleanup.policy"] for role, topic in plan.items()}
-    assert policies.pop("state") == "compact"
-    assert set(policies.values()) == {"delete"}
+    trainers = {role: topic.trains for role, topic in plan.items() if topic.trains}
+    assert trainers == {"alerts": ["READ"], "labels": ["READ"], "models": ["WRITE"]}
+    ones = {role for role, topic in plan.items() if topic.partitions == 1}
+    assert ones == OF_ONE
+    assert {topic.partitions for topic in plan.values() if topic.role not in ones} == {6}
+    compacted = {
+        role for role, topic in plan.items() if topic.settings["cleanup.policy"] == "compact"
+    }
+    assert compacted == {"state", *ones}
 
 
 def test_scores_are_planned_only_where_they_are_written() -> None:
@@ -148,6 +156,7 @@ def test_rights_of_group_and_transactional_id_are_prefixed_or_exact() -> None:
         assert topics.rights(parse_config({"kafka": kafka}), []) == [
             topics.Right("READ", "group", "line 4"),
             topics.Right("WRITE", "transactional-id", "line 4-", prefixed=True),
+            topics.Right("READ", "group", "line 4-trainer"),
         ]
 
 
@@ -161,12 +170,13 @@ def test_what_only_some_commands_need_is_listed_apart_with_who_needs_it() -> Non
     assert found["READ", "stream-ad.dead-letters"] == "dlq list"
     assert found["CREATE", "stream-ad.alerts"] == "topics create"
     assert "topics create" in found["ALTER", "stream-ad.state"]
+    assert found["WRITE", "stream-ad.labels"] == "label"
     config = parse_config({"kafka": {"topics": {"input": "plant"}}})
     least, _, others = topics.table(config, plan).partition("rights that only some commands need")
     assert "DESCRIBE_CONFIGS" not in least
     assert re.search(r"READ +topic +stream-ad\.dead-letters +\(dlq list\)", others)
     lines = topics.commands(config, plan)
-    assert sum("--operation DescribeConfigs" in line for line in lines) == 5
+    assert sum("--operation DescribeConfigs" in line for line in lines) == len(plan)
     assert all("  # only for " in line for line in lines if "DescribeConfigs" in line)
 
 
@@ -196,6 +206,7 @@ def test_a_plan_with_partitions_needs_no_broker(tmp_path: Path) -> None:
     lines = shell.output.splitlines()
     assert all(line.startswith(("kafka-topics.sh ", "kafka-acls.sh ")) for line in lines)
     assert sum("--partitions 5 --replication-factor 2" in line for line in lines) == 4
+    assert sum("--partitions 1 --replication-factor 2" in line for line in lines) == 2
 
 
 def test_a_fresh_cluster_is_checked_created_and_checked(
@@ -203,7 +214,7 @@ def test_a_fresh_cluster_is_checked_created_and_checked(
 ) -> None:
     empty = command("check")
     assert empty.exit_code == 1
-    assert empty.output.count("does not exist") == 5
+    assert empty.output.count("does not exist") == len(ROLES)
     no_input = command("create")
     assert isinstance(no_input.exception, BrokerError)
     assert names["input"] in str(no_input.exception)
@@ -211,16 +222,19 @@ def test_a_fresh_cluster_is_checked_created_and_checked(
 
     made = command("create", "--partitions", "3")
     assert made.exit_code == 0
-    assert made.output.count("created ") == 5
+    assert made.output.count("created ") == len(ROLES)
     good = command("check")
     assert good.exit_code == 0
     assert "error" not in good.output
-    assert good.output.count("one copy") == 5
+    assert good.output.count("one copy") == len(ROLES)
     assert command("create").output == "all topics are there\n"
     assert "partitions 3  replication 1" in command("plan").output  # what was made
 
     there = topic_admin.describe(client, names.values())
-    assert {topic.partitions for topic in there.values()} == {3}
+    ones = {names[role] for role in OF_ONE}
+    assert {name: topic.partitions for name, topic in there.items()} == {
+        name: 1 if name in ones else 3 for name in names.values()
+    }
     state = there[names["state"]].settings
     assert (state["cleanup.policy"], state["segment.ms"]) == ("compact", "600000")
     assert there[names["alerts"]].settings["retention.ms"] == str(30 * 86_400_000)
@@ -259,6 +273,7 @@ WRONG = [
     ("input", {"cleanup.policy": "compact"}, "error", "records of a machine vanish"),
     ("state", {"max.message.bytes": "1000"}, "error", "max.message.bytes is 1000"),
     ("dead_letter", {"max.message.bytes": "300000"}, "warning", "cut to 64 kB"),
+    ("models", {"cleanup.policy": "delete"}, "error", "old announcements vanish"),
     ("input", {"retention.ms": "10000"}, "error", "retention.ms is 10000"),
     ("alerts", {"min.insync.replicas": "2"}, "error", "no write succeeds"),
 ]
@@ -292,6 +307,20 @@ def test_a_wrong_setting_is_found(
     assert words in said[0]
 
 
+def test_labels_and_models_are_waited_for_and_have_one_partition(
+    kafka: str, names: dict[str, str], client: KafkaAdminClient
+) -> None:
+    config = parse_config(config_of(kafka, names))
+    missing = {one.topic: one.heals for one in topic_admin.check(client, config)}
+    assert {role for role in ROLES if missing[names[role]]} == OF_ONE
+    compact = {"cleanup.policy": "compact"}
+    size = {"num_partitions": 2, "replication_factor": 1, "configs": compact}
+    client.create_topics({names["models"]: size}, wait_for_metadata=True)
+    said = [one for one in topic_admin.check(client, config) if one.topic == names["models"]]
+    (found,) = [one for one in said if "2 partitions" in one.text]
+    assert (found.level, "only the first" in found.text) == ("warning", True)
+
+
 def test_a_topic_without_settings_of_its_own_is_suspect(
     kafka: str, names: dict[str, str], client: KafkaAdminClient
 ) -> None:
@@ -305,6 +334,25 @@ def test_a_topic_without_settings_of_its_own_is_suspect(
     assert {text.split()[2].rstrip(":") for text in suspect} == set(names.values()) - {
         names["input"]
     }
+
+
+@pytest.mark.parametrize(
+    ("allowed", "found"),
+    [
+        ({"READ", "WRITE"}, []),
+        ({"ALL"}, []),
+        (set(), []),  # the brokers do not say
+        ({"READ"}, [("warning", "WRITE")]),
+        ({"WRITE"}, [("error", "READ")]),
+        ({"DESCRIBE"}, [("error", "READ"), ("warning", "WRITE")]),
+    ],
+)
+def test_what_only_a_trainer_needs_does_not_stop_a_worker(
+    allowed: set[str], found: list[tuple[str, str]]
+) -> None:
+    existing = topic_admin.Existing(1, 1, {}, frozenset(), frozenset(allowed))
+    said = topic_admin._rights(planned()["models"], existing)
+    assert [(level, text.split("lacks ")[1].split(",")[0]) for level, text in said] == found
 
 
 def judged(copies: int, in_sync: int) -> list[str]:

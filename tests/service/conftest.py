@@ -19,6 +19,8 @@ from tests.kafka.fixtures import CreateTopic
 from tests.service.clock import Clock
 from tests.service.running import Replayed, Service
 
+COMPACTED = ("state", "labels", "models")
+
 
 class Closing(Worker):
     """A worker that lets go of its clients after an error too, as its process would."""
@@ -65,10 +67,10 @@ def make(
             kind: create_topic(
                 kind,
                 partitions if kind in {"input", "state"} else 1,
-                **({"cleanup_policy": "compact"} if kind == "state" else {}),
+                **({"cleanup_policy": "compact"} if kind in COMPACTED else {}),
                 **(topic_settings or {}).get(kind, {}),
             )
-            for kind in ("input", "alerts", "scores", "dead_letter", "state")
+            for kind in ("input", "alerts", "scores", "dead_letter", *COMPACTED)
         }
         settings = {
             "bootstrap_servers": [kafka],
@@ -78,7 +80,7 @@ def make(
             "topics": topics,
             "client": {"metadata_max_age_ms": 1000},
         } | sections.pop("kafka", {})
-        sections["registry"] = {"uri": str(plant.registry)}
+        sections.setdefault("registry", {"uri": str(plant.registry)})
         file = recordings.write_config(tmp_path / "service.yaml", kafka=settings, **sections)
         return Service(kafka, topics, file)
 

@@ -17,6 +17,7 @@ from kafka.partitioner.default import murmur2
 from stream_ad.config import Config, load_config
 from stream_ad.service.shell import Shell
 from stream_ad.service.worker import run_worker
+from stream_ad.transport.kafka.activations import is_activation
 from tests.cli import recordings
 from tests.cli.recordings import MACHINES, SENSORS, Row
 from tests.kafka.clients import records
@@ -112,6 +113,8 @@ class Service:
         """Return the newest state of each machine by partition; None for a tombstone."""
         found: dict[tuple[int, str], Any] = {}
         for record in self.read("state"):
+            if is_activation(record.key):
+                continue
             state = record.value and orjson.loads(record.value)
             found[record.partition, record.key.decode()] = state
         return found

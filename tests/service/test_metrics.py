@@ -231,12 +231,24 @@ def test_no_series_names_a_machine() -> None:
     assert b"press-7" not in generate_latest(metrics.registry)
 
 
-def test_the_model_shows_its_version_and_ages() -> None:
+def test_the_model_of_each_group_shows_its_version_and_ages() -> None:
+    metrics, group = Metrics(), {"machine_group": "presses"}
+    assert value(metrics, "model_version", **group) is None
+    metrics.model("presses", 4, since_ns=int((time.time() - 100) * 1e9), promotion=7)
+    metrics.model("default", 9, since_ns=0)
+    assert value(metrics, "model_version", **group) == 4
+    assert value(metrics, "model_promotion", **group) == 7
+    assert value(metrics, "model_age_seconds", **group) == pytest.approx(100, abs=5)
+
+
+def test_promotions_that_come_wait_or_cannot_be_loaded_are_counted() -> None:
     metrics = Metrics()
-    assert math.isnan(value(metrics, "model_version") or 0)
-    metrics.model(4, since_ns=int((time.time() - 100) * 1e9))
-    assert value(metrics, "model_version") == 4
-    assert value(metrics, "model_age_seconds") == pytest.approx(100, abs=5)
+    metrics.promoted(2)
+    metrics.promotions_waiting(3)
+    metrics.load_failed()
+    assert value(metrics, "model_promotions_total") == 2
+    assert value(metrics, "model_promotions_waiting") == 3
+    assert value(metrics, "model_load_failures_total") == 1
 
 
 def test_the_budget_achieved_is_opened_process_incidents_by_days_of_scored_time() -> None:

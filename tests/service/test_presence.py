@@ -27,7 +27,7 @@ class Plant:
 
     def __init__(self, machines: Machines | None = None, now: float = 0.0, offset: int = 0) -> None:
         self.machines = machines or Machines(SPEC, "reading")
-        self.presence = Presence(self.machines, RULES, IDLE_S, now)
+        self.presence = Presence(self.machines, lambda _: RULES, IDLE_S, now)
         self._offset = offset
 
     def look(self, now: float, *heard: tuple[str, int], at_end: bool = True) -> list[Told]:
@@ -123,7 +123,7 @@ def test_nobody_is_silent_while_a_backlog_is_read() -> None:
 
 def test_without_the_setting_nobody_is_silent() -> None:
     machines = Machines(SPEC, "reading")
-    presence = Presence(machines, RULES, None, 0.0)
+    presence = Presence(machines, lambda _: RULES, None, 0.0)
     machines.states["a"] = MachineState.fresh(SPEC, "reading")
     assert [presence.look(now, at_end=True) for now in (0.0, 1e6, 2e6)] == [[], [], []]
 

@@ -26,7 +26,7 @@ from tests.service.test_supervisor import gone
 
 HERE = Path(__file__).parent
 REAL = "real"  # no stand-in
-COMMAND = [sys.executable, "-c", "from stream_ad.cli import main; main()", "run"]
+COMMAND = [sys.executable, "-c", "from stream_ad.cli import main; main()"]
 SETTINGS: dict[str, Any] = {
     "kafka": {
         "bootstrap_servers": "127.0.0.1:9",
@@ -41,7 +41,15 @@ SETTINGS: dict[str, Any] = {
 class Service:
     """A running ``stream-ad run`` and what its workers left."""
 
-    def __init__(self, folder: Path, behaviour: str, *arguments: str, **settings: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        behaviour: str,
+        *arguments: str,
+        trainer: str = "",
+        command: str = "run",
+        **settings: Any,
+    ) -> None:
         self.folder = folder
         config = folder / "config.yaml"
         config.write_text(yaml.safe_dump(SETTINGS | settings))
@@ -51,9 +59,9 @@ class Service:
         path = f"{HERE / 'stand_in'}{os.pathsep}{HERE.parents[1]}"
         told = {"STAND_IN_FOLDER": str(self.marks), "PYTHONPATH": path}
         if behaviour != REAL:
-            told["STAND_IN"] = behaviour
+            told |= {"STAND_IN": behaviour, "STAND_IN_TRAINER": trainer}
         self.process = subprocess.Popen(
-            [*COMMAND, "--config", str(config), *arguments],
+            [*COMMAND, command, "--config", str(config), *arguments],
             stderr=self.errors,
             cwd=folder,
             env=os.environ | told,
@@ -61,11 +69,21 @@ class Service:
 
     def workers(self) -> dict[int, dict[str, Any]]:
         """Return what each worker left, by process id."""
+        marks = self._left()
+        return {pid: facts for pid, facts in marks.items() if facts["slot"] != "trainer"}
+
+    def trainers(self) -> dict[int, dict[str, Any]]:
+        """Return what each trainer left, by process id."""
+        marks = self._left()
+        return {pid: facts for pid, facts in marks.items() if facts["slot"] == "trainer"}
+
+    def _left(self) -> dict[int, dict[str, Any]]:
         found = {}
         for mark in self.marks.iterdir():
             if text := mark.read_text():
                 slot, pid = mark.name.split("-")
-                found[int(pid)] = json.loads(text) | {"slot": int(slot)}
+                number = int(slot) if slot.isdecimal() else slot
+                found[int(pid)] = json.loads(text) | {"slot": number}
         return found
 
     def await_workers(self, n: int) -> dict[int, dict[str, Any]]:
@@ -217,6 +235,61 @@ def test_a_port_in_use_stops_the_service_and_names_its_key(start: Start) -> None
     assert line["reason"].startswith(f"metrics.port = {port}: allowed is a port that is free")
 
 
+# ------------------------------------------------------------ the trainer beside the workers
+
+TRAINED = {"training": {"every_s": 3600}}
+
+
+def test_where_something_causes_trainings_a_trainer_runs_beside_the_workers(start: Start) -> None:
+    port = free_ports()
+    service = start("stay", "--workers", "1", metrics={"port": port}, **TRAINED)
+    workers = service.await_workers(1)
+    wait_for(service.trainers)
+    ((pid, facts),) = service.trainers().items()
+    assert facts == {"slot": "trainer", "nice": 19, "threads": "1"}
+    wait_for(lambda: "stream_ad_trainer_leads 1.0" in fetch(port + 1, "/metrics")[1])
+    assert fetch(port + 1, "/readyz") == fetch(port + 1, "/livez") == (200, "ok\n")
+    assert "stream_ad_windows_scored_total" not in fetch(port + 1, "/metrics")[1]
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: len(service.trainers()) == 2)
+    assert service.end() == 0
+    assert service.workers().keys() == workers.keys()
+    assert all(gone(one) for one in (*workers, *service.trainers()))
+    said = [(line["event"], line.get("slot")) for line in service.log()]
+    assert ("trainer finished", "trainer") in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings"), [(("--no-trainer",), TRAINED), ((), {"training": {}})]
+)
+def test_otherwise_none_is_started(
+    arguments: tuple[str, ...], settings: dict[str, Any], start: Start
+) -> None:
+    service = start("stay", *arguments, **settings)
+    service.await_workers(1)
+    assert service.end() == 0
+    assert [line["event"] for line in service.log()].count("trainer started") == 0
+
+
+def test_a_trainer_that_cannot_go_on_does_not_stop_the_scoring(start: Start) -> None:
+    service = start("stay", trainer="refuse", training={"on_drift": True})
+    stays = "the trainer cannot go on and stays stopped; scoring goes on"
+    wait_for(lambda: any(line["event"] == stays for line in service.log()))
+    assert service.process.poll() is None
+    (line,) = [line for line in service.log() if line["event"] == "trainer cannot go on"]
+    assert line["reason"] == "this user lacks READ on topic labels"
+    assert service.end() == 0
+
+
+def test_a_trainer_alone_needs_no_trigger_and_ends_when_asked(start: Start) -> None:
+    port = free_ports()
+    service = start("stay", command="trainer", metrics={"port": port})
+    wait_for(service.trainers)
+    wait_for(lambda: fetch(port, "/readyz")[0] == 200)
+    assert service.end() == 0
+    assert not service.workers()
+
+
 @pytest.mark.parametrize(
     ("without", "key"),
     [
@@ -257,13 +330,16 @@ def test_slot_and_parent_are_not_for_people() -> None:
     said = run("run", "--help").out
     assert "--workers" in said
     assert "--reset-state" in said
-    assert "--slot" not in said
-    assert "--parent" not in said
+    assert "--no-trainer" in said
+    for text in (said, run("trainer", "--help").out):
+        assert "--slot" not in text
+        assert "--parent" not in text
 
 
 def test_the_supervisor_loads_neither_models_nor_the_kafka_client() -> None:
     code = (
-        "import sys, stream_ad.service.processes, stream_ad.cli.run, stream_ad.config\n"
+        "import sys, stream_ad.service.processes, stream_ad.cli.run, stream_ad.cli.trainer\n"
+        "import stream_ad.config\n"
         "print(sorted({'torch', 'kafka', 'numpy', 'prometheus_client'} & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -62,7 +62,7 @@ def test_no_except_of_a_library_keeps_it() -> None:
 def test_a_worker_that_cannot_go_on_says_so_though_it_was_asked_to_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def refused(config: Any, spec: Any, shell: Shell) -> None:
+    def refused(registry: Any, config: Any, spec: Any, shell: Shell) -> None:
         shell.stop()
         raise BrokerError("for the test")
 

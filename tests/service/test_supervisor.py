@@ -41,7 +41,13 @@ class Log:
 class Service:
     """A supervisor of tiny programs, one for each slot."""
 
-    def __init__(self, *programs: str, backoff_s: float = 0.05, grace_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        *programs: str,
+        trainer: str | None = None,
+        backoff_s: float = 0.05,
+        grace_s: float = 10.0,
+    ) -> None:
         self.log = Log()
         self._supervisor = Supervisor(
             lambda slot: [*QUICK, programs[slot]],
@@ -49,6 +55,7 @@ class Service:
             backoff_s,
             cast(BoundLogger, self.log),
             grace_s=grace_s,
+            trainer=None if trainer is None else [*QUICK, trainer],
         )
 
     def run(self, until: Callable[[], object], *then: signal.Signals) -> int:
@@ -73,7 +80,8 @@ class Service:
         return lambda: len(self.log.of("worker started")) >= times
 
     def all_gone(self) -> bool:
-        return all(gone(line["pid"]) for line in self.log.of("worker started"))
+        started = self.log.of("worker started") + self.log.of("trainer started")
+        return all(gone(line["pid"]) for line in started)
 
 
 def gone(pid: int) -> bool:
@@ -210,3 +218,42 @@ def test_workers_do_not_read_the_terminal() -> None:
     service = Service("import sys; raise SystemExit(9 if sys.stdin.read() == '' else 1)")
     service.run(service.started(2))
     assert service.log.of("worker ended")[0]["ended_by"] == "exit code 9"
+
+
+# ------------------------------------------------------------ the trainer beside them
+
+
+def test_a_trainer_is_started_again_like_a_worker() -> None:
+    service = Service(STAYS, trainer="raise SystemExit(7)")
+    assert service.run(lambda: len(service.log.of("trainer started")) >= 3) == 0
+    ended = service.log.of("trainer ended")
+    assert [line["restart_in_s"] for line in ended[:2]] == [0.05, 0.1]
+    assert {line["ended_by"] for line in ended} == {"exit code 7"}
+    assert len(service.log.of("worker started")) == 1
+    assert service.all_gone()
+
+
+def test_a_trainer_that_cannot_go_on_stays_stopped_and_scoring_goes_on() -> None:
+    service = Service("raise SystemExit(7)", trainer=f"raise SystemExit({REFUSED})")
+    stays = "the trainer cannot go on and stays stopped; scoring goes on"
+    assert service.run(lambda: service.log.of(stays) and service.started(5)()) == 0
+    assert len(service.log.of("trainer started")) == len(service.log.of(stays)) == 1
+
+
+def test_a_trainer_that_refuses_at_the_end_is_no_failure_of_the_service(tmp_path: Path) -> None:
+    up = tmp_path / "up"
+    refuses = (
+        "import signal, time, pathlib\n"
+        f"def end(*_):\n raise SystemExit({REFUSED})\n"
+        f"signal.signal(signal.SIGTERM, end); pathlib.Path({str(up)!r}).touch(); time.sleep(60)"
+    )
+    service = Service(STAYS, trainer=refuses)
+    assert service.run(lambda: up.exists() and service.started(1)()) == 0
+    assert service.all_gone()
+
+
+def test_a_trainer_that_does_not_hear_is_killed_after_the_grace(tmp_path: Path) -> None:
+    up = tmp_path / "up"
+    service = Service(STAYS, trainer=DEAF.format(f"open({str(up)!r}, 'w')"), grace_s=0.3)
+    assert service.run(up.exists) == 0
+    assert service.all_gone()

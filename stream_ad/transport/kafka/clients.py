@@ -23,13 +23,17 @@ from stream_ad.transport.kafka.waits import BLOCK_MS, GIVEN_UP_S, RECONNECT_MS, 
 __all__ = [
     "SafeClient",
     "admin",
+    "announcer",
+    "candidate",
     "group_consumer",
     "identity",
+    "observer",
     "once",
     "patiently",
     "plain_producer",
     "quiet",
     "reader",
+    "trainers",
     "transactional_producer",
 ]
 
@@ -91,6 +95,49 @@ def group_consumer(
     )
 
 
+def candidate(config: KafkaConfig) -> KafkaConsumer:
+    """Return a member of the trainers' group, not subscribed yet: who holds its partition leads.
+
+    Raises
+    ------
+    KafkaTimeoutError
+        No broker answers; see `patiently`.
+    """
+    session_ms = round(config.session_timeout_s * 1000)
+    return _consumer(
+        config,
+        group_id=trainers(config),
+        session_timeout_ms=session_ms,
+        heartbeat_interval_ms=session_ms // 3,
+        # whoever leads goes on leading when others come
+        partition_assignment_strategy=[CooperativeStickyAssignor],
+    )
+
+
+def trainers(config: KafkaConfig) -> str:
+    """Name the trainers' group; the one that leads has it as transactional id.
+
+    Examples
+    --------
+    >>> trainers(KafkaConfig(group_id="line-4"))
+    'line-4-trainer'
+    """
+    return f"{config.group_id}-trainer"
+
+
+def observer(config: KafkaConfig) -> KafkaConsumer:
+    """Return a consumer that may ask what the service's group committed, without joining it.
+
+    It sees what open transactions wrote as well.
+
+    Raises
+    ------
+    KafkaTimeoutError
+        No broker answers; see `patiently`.
+    """
+    return _consumer(config, group_id=config.group_id, isolation_level="read_uncommitted")
+
+
 def reader(config: KafkaConfig, *, uncommitted: bool = False) -> KafkaConsumer:
     """Return a consumer without a group, for ``assign`` and ``seek``.
 
@@ -136,12 +183,27 @@ def transactional_producer(config: KafkaConfig, slot: int) -> KafkaProducer:
     KafkaTimeoutError
         No broker answers; see `patiently`.
     """
+    return _transactional(config, identity(config, slot))
+
+
+def _transactional(config: KafkaConfig, name: str) -> KafkaProducer:
     own = {
-        "transactional_id": identity(config, slot),
+        "transactional_id": name,
         "transaction_timeout_ms": round(config.transaction_timeout_s * 1000),
     }
     # A batch has to fail before the broker gives up its transaction.
     return _producer(config, round(config.transaction_timeout_s * 900), own)
+
+
+def announcer(config: KafkaConfig) -> KafkaProducer:
+    """Return the producer of the trainer that leads; `init_transactions` fences those before.
+
+    Raises
+    ------
+    KafkaTimeoutError
+        No broker answers; see `patiently`.
+    """
+    return _transactional(config, trainers(config))
 
 
 def plain_producer(config: KafkaConfig) -> KafkaProducer:

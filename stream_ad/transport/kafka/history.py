@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import time
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from itertools import dropwhile, takewhile
+from itertools import dropwhile, pairwise, takewhile
 from typing import Any
 
 import orjson
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import OffsetOutOfRangeError
+from kafka.errors import KafkaError, OffsetOutOfRangeError
 
-from stream_ad.config import Config
+from stream_ad.config import Config, KafkaConfig
 from stream_ad.errors import BrokerError, ConfigError, InputError
 from stream_ad.transport.base import Batch, DeadLetter
 from stream_ad.transport.decode import Decoder
+from stream_ad.transport.kafka.activations import Course
 from stream_ad.transport.kafka.clients import reader
-from stream_ad.transport.kafka.patience import once
+from stream_ad.transport.kafka.delivery import Undelivered
+from stream_ad.transport.kafka.failures import refusal
+from stream_ad.transport.kafka.patience import once, patiently
+from stream_ad.transport.kafka.restore import StateReader
 from stream_ad.windows.spec import WindowSpec
 
 BEGINNING, END = "beginning", "end"
@@ -62,6 +67,8 @@ class TopicRange:
         By partition.
     begins_later : bool
         Whether records before the range exist, or did.
+    courses : dict of int to Course
+        What counted where in the live run, by partition, as far as it is followed.
 
     Raises
     ------
@@ -91,6 +98,7 @@ class TopicRange:
         if all(span.start == span.end for span in self.spans):
             raise self._empty()
         self.begins_later = any(span.start > 0 for span in self.spans)
+        self.courses: dict[int, Course] = {}
 
     def identity(self) -> str:
         """Return a digest of topic and times; `pin` makes sure of the offsets."""
@@ -118,6 +126,43 @@ class TopicRange:
                 raise self._gone(tp)
         self.spans = spans
 
+    def activations(self, group: str) -> dict[str, list[list[int]]]:
+        """Return what the live run wrote of a group, for `follow`, as JSON values.
+
+        Raises
+        ------
+        BrokerError
+            The state topic does not exist or may not be read, or brokers do not answer.
+        StateError
+            One of them cannot be read.
+        """
+        kafka, wanted = self._config.kafka, [span.partition for span in self.spans]
+        doing = f"reading activations from topic {kafka.topics.state}"
+        with _state_reader(kafka, doing) as reader:
+            there = set(wanted) - reader.missing(wanted)
+            if not there:
+                topic = kafka.topics.state
+                raise BrokerError(f"topic {topic} does not exist, or this user may not see it")
+            found = reader.activations(there)
+        return {
+            str(partition): [
+                [one.first_offset, one.promotion] for one in records if one.machine_group == group
+            ]
+            for partition, records in found.items()
+        }
+
+    def follow(self, activations: Mapping[str, Sequence[Sequence[int]]]) -> None:
+        """Say of each batch which promotion counted for it, and let none begin within one."""
+        self.courses = {int(partition): Course(rows) for partition, rows in activations.items()}
+
+    def counted(self) -> set[int]:
+        """Return the promotions that counted somewhere in the range; none where not known."""
+        found = (self._course(span).between(span.start, span.end) for span in self.spans)
+        return set[int]().union(*found)
+
+    def _course(self, span: Span) -> Course:
+        return self.courses.get(span.partition) or Course()
+
     def rows(self) -> int:
         """Return about how many records there are; markers of transactions count as well."""
         return self._about
@@ -136,13 +181,24 @@ class TopicRange:
         homes: dict[str, int] = {}
         with self._consumer() as consumer:
             for span in self.spans:
-                for records in self._records(consumer, span):
+                course = self._course(span)
+                for records in self._parts(consumer, span):
                     before, after = after, after + len(records)
                     if after > position:
                         batch = self._batch(records[max(0, position - before) :], after)
-                        yield _with_strays(batch, span.partition, homes)
+                        batch = _with_strays(batch, span.partition, homes)
+                        yield replace(batch, promotion=course.at(records[0].offset))
         if not after:
             raise self._empty()
+
+    def _parts(self, consumer: KafkaConsumer, span: Span) -> Iterator[list[Any]]:
+        """Yield records so that for all of a part the same promotion counts."""
+        starts = self._course(span).starts
+        for records in self._records(consumer, span):
+            offsets = [record.offset for record in records]
+            inner = {bisect_left(offsets, start) for start in starts} - {0, len(records)}
+            for first, end in pairwise([0, *sorted(inner), len(records)]):
+                yield records[first:end]
 
     def _records(self, consumer: KafkaConsumer, span: Span) -> Iterator[list[Any]]:
         tp = TopicPartition(self._topic, span.partition)
@@ -219,6 +275,25 @@ class TopicRange:
             f"topic {self._topic}, partition {tp.partition}: the brokers no longer have all "
             "records of the range (retention); start with a later --from-time, into another folder"
         )
+
+
+@contextmanager
+def _state_reader(config: KafkaConfig, doing: str) -> Iterator[StateReader]:
+    reader = patiently(
+        lambda: StateReader(config, lambda: None),
+        doing,
+        config,
+        until=lambda: True,
+        log=lambda _: None,
+    )
+    try:
+        yield reader
+    except Undelivered as error:
+        raise BrokerError(f"{doing}: {error}") from error
+    except KafkaError as error:
+        raise refusal(error) from error
+    finally:
+        reader.close()
 
 
 def millis(option: str, text: str) -> int | None:

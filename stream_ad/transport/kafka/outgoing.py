@@ -1,4 +1,4 @@
-"""Outputs as messages: CloudEvents 1.0 in binary mode, dead letters, machine states.
+"""Outputs as messages: CloudEvents 1.0 in binary mode, dead letters, states, activations.
 
 Incident events and scores are CloudEvents by the Kafka protocol binding: the attributes stand
 in ``ce_`` headers, the data in the value. Their ids depend on what they say alone, so that a
@@ -14,7 +14,9 @@ from urllib.parse import quote
 import orjson
 
 from stream_ad.config import KafkaConfig
+from stream_ad.records import ActivationRecord
 from stream_ad.transport.base import DEAD_LETTER_BYTES, DeadLetter, Outputs, ScoreRow, Told
+from stream_ad.transport.kafka.activations import key_of
 from stream_ad.windows.spec import rfc3339
 
 Header = tuple[str, bytes]
@@ -36,7 +38,7 @@ class Message(NamedTuple):
 
 
 class Outgoing:
-    """Turns outputs and machine states into messages.
+    """Turns outputs, machine states and activations into messages.
 
     Parameters
     ----------
@@ -77,6 +79,11 @@ class Outgoing:
     def state(self, machine: str, record: bytes | None, partition: int) -> Message:
         """Return the message that stores a machine's state; None forgets the machine."""
         return Message(self._topics.state, machine.encode(), record, [], partition)
+
+    def activation(self, record: ActivationRecord, partition: int) -> Message:
+        """Return the message that keeps an activation, beside the states of its partition."""
+        value = record.model_dump_json().encode()
+        return Message(self._topics.state, key_of(record), value, [], partition)
 
     def _incident(self, told: Told) -> Message:
         event = told.event

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from kafka import TopicPartition
@@ -11,6 +12,7 @@ from kafka.structs import OffsetAndMetadata
 
 from stream_ad.config import KafkaConfig
 from stream_ad.errors import BrokerError
+from stream_ad.records import ActivationRecord
 from stream_ad.transport.base import Held, Outputs
 from stream_ad.transport.kafka.delivery import Delivery, TooLarge
 from stream_ad.transport.kafka.ledger import Ledger, Mark
@@ -73,8 +75,20 @@ class KafkaSink:
         now = self._clock()
         return any(ledger.is_due(now) for ledger in self._ledgers.values())
 
-    def commit(self, outputs: Outputs, held: Mapping[int, Held]) -> None:
+    def commit(
+        self,
+        outputs: Outputs,
+        held: Mapping[int, Held],
+        activations: Mapping[int, Sequence[ActivationRecord]] = MappingProxyType({}),
+    ) -> None:
         """Keep outputs, due states and the positions of all partitions as one step.
+
+        Parameters
+        ----------
+        outputs, held
+            See `Sink.commit`.
+        activations : mapping of int to sequence of ActivationRecord
+            By partition: what counts there from this batch on.
 
         Raises
         ------
@@ -84,7 +98,11 @@ class KafkaSink:
             See `Delivery.deliver`.
         """
         now = self._clock()
-        states: list[Message] = []
+        states = [
+            self._outgoing.activation(record, partition)
+            for partition, records in activations.items()
+            for record in records
+        ]
         offsets: dict[TopicPartition, OffsetAndMetadata] = {}
         for partition, machines in held.items():
             ledger = self._ledgers[partition]

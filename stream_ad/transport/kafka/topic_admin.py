@@ -23,11 +23,14 @@ from stream_ad.transport.kafka.clients import BATCH_BYTES
 from stream_ad.transport.kafka.failures import Healing, classify, refusal, sentence
 from stream_ad.transport.kafka.topics import (
     COPIES,
+    OF_ONE,
     TopicPlan,
     dead_letter_bytes,
     plan,
     state_bytes,
 )
+
+KEPT = {"state": "states", "labels": "labels", "models": "announcements"}  # for good
 
 
 @dataclass(frozen=True)
@@ -220,7 +223,9 @@ def check(client: KafkaAdminClient, config: Config) -> list[Finding]:
         existing = there.get(topic.name)
         if existing is None:
             how = "create it" if topic.role == "input" else "`stream-ad topics create` makes it"
-            findings.append(Finding("error", topic.name, f"does not exist: {how}"))
+            # scoring can do without new detectors, and an older service had none of the two
+            later = topic.role in OF_ONE
+            findings.append(Finding("error", topic.name, f"does not exist: {how}", heals=later))
         else:
             findings += _judge(config, topic, existing, known_input=own_input is not None)
     return findings
@@ -231,7 +236,7 @@ def _judge(
 ) -> Iterator[Finding]:
     for level, text in _rights(topic, there):
         yield Finding(level, topic.name, text)
-    if topic.role == "state" and known_input:
+    if (topic.role == "state" and known_input) or topic.role in OF_ONE:
         for level, text in _partitions(topic, there):
             yield Finding(level, topic.name, text, heals=True)
     if not there.settings:
@@ -254,10 +259,16 @@ def _rights(topic: TopicPlan, there: Existing) -> Judged:
     for right in topic.rights:
         if there.allowed and right not in there.allowed and "ALL" not in there.allowed:
             yield "error", f"this user lacks {right}"
+    for right in topic.trains:
+        if there.allowed and right not in there.allowed and "ALL" not in there.allowed:
+            yield "warning", f"this user lacks {right}, without which it trains nothing"
 
 
 def _partitions(topic: TopicPlan, there: Existing) -> Judged:
-    if there.partitions < topic.partitions:
+    if topic.role in OF_ONE:
+        if there.partitions > 1:
+            yield "warning", f"{there.partitions} partitions, of which only the first is used"
+    elif there.partitions < topic.partitions:
         has = f"{there.partitions} partitions and the input {topic.partitions}"
         yield "error", f"{has}: `stream-ad topics create` adds what is missing"
     elif there.partitions > topic.partitions:
@@ -267,7 +278,7 @@ def _partitions(topic: TopicPlan, there: Existing) -> Judged:
 def _cleanup(topic: TopicPlan, there: Existing) -> Judged:
     wanted, is_set = topic.settings["cleanup.policy"], there.settings["cleanup.policy"]
     if is_set != wanted:
-        loses = "old states vanish" if wanted == "compact" else "records of a machine vanish"
+        loses = f"old {KEPT.get(topic.role, 'records of a machine')} vanish"
         yield "error", f"cleanup.policy is {is_set} and has to be {wanted}, or {loses}"
 
 

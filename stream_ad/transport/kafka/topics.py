@@ -15,8 +15,9 @@ DAY_MS = 86_400_000
 USUAL_MESSAGE = 1_048_588  # max.message.bytes where nothing else is set
 LARGEST = 64 << 20  # what the client sends at most
 ENVELOPE = 64 << 10  # key, headers and framing around a value
+OF_ONE = frozenset({"labels", "models"})  # partition: few records, in one order
 RESTORED = 16 << 20  # bytes of a state partition that compaction has not seen yet
-Role = Literal["input", "alerts", "scores", "dead_letter", "state"]
+Role = Literal["input", "alerts", "scores", "dead_letter", "state", "labels", "models"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,9 @@ class TopicPlan:
     settings : dict
         By the brokers' names for them.
     rights : list of str
-        Operations that the service does on it.
+        Operations that workers do on it.
+    trains : list of str
+        Operations that only the trainer does on it.
     why : str
         What is in it.
     """
@@ -41,6 +44,7 @@ class TopicPlan:
     replication: int
     settings: dict[str, str]
     rights: list[str]
+    trains: list[str]
     why: str
 
 
@@ -67,6 +71,7 @@ def plan(config: Config, input_partitions: int, replication: int) -> list[TopicP
         Names, and the sizes that follow from windows and limits.
     input_partitions : int
         All others have as many: machines stay together, and the states lie beside their input.
+        Labels and models have one.
     replication : int
         Copies of each record.
 
@@ -85,6 +90,8 @@ def plan(config: Config, input_partitions: int, replication: int) -> list[TopicP
     stream-ad.alerts 8 delete
     stream-ad.dead-letters 8 delete
     stream-ad.state 8 compact
+    stream-ad.labels 1 compact
+    stream-ad.models 1 compact
     """
     names = config.kafka.topics.model_dump(exclude_none=True)
     if "input" not in names:
@@ -93,24 +100,33 @@ def plan(config: Config, input_partitions: int, replication: int) -> list[TopicP
         TopicPlan(
             role,
             names[role],
-            input_partitions,
+            1 if role in OF_ONE else input_partitions,
             replication,
             settings | {"min.insync.replicas": str(max(1, replication - 1))},
             rights,
+            trains,
             why,
         )
-        for role, settings, rights, why in _roles(config)
+        for role, settings, rights, trains, why in _roles(config)
         if role in names
     ]
 
 
-def _roles(config: Config) -> Iterator[tuple[Role, dict[str, str], list[str], str]]:
-    yield "input", _kept(7), ["READ"], "records of the machines; key: machine id"
-    yield "alerts", _kept(30), ["WRITE"], "incident events; key: machine id"
-    yield "scores", _kept(7), ["WRITE"], "one record for each scored window; key: machine id"
+def _roles(config: Config) -> Iterator[tuple[Role, dict[str, str], list[str], list[str], str]]:
+    reads, writes = ["READ"], ["WRITE"]
+    yield "input", _kept(7), reads, [], "records of the machines; key: machine id"
+    yield "alerts", _kept(30), writes, reads, "incident events; key: machine id"
+    yield "scores", _kept(7), writes, [], "one record for each scored window; key: machine id"
     letters = {"max.message.bytes": str(dead_letter_bytes(config))}
-    yield "dead_letter", _kept(14) | letters, ["WRITE"], "records that could not be used"
-    yield "state", _state_settings(config), ["READ", "WRITE"], "what is known of each machine"
+    yield "dead_letter", _kept(14) | letters, writes, [], "records that could not be used"
+    state = "what is known of each machine, and which detector counts since when"
+    yield "state", _state_settings(config), [*reads, *writes], [], state
+    yield "labels", _newest(), [], reads, "what operators say of incidents; key: incident id"
+    yield "models", _newest(), reads, writes, "detectors that were promoted; key: group/promotion"
+
+
+def _newest() -> dict[str, str]:
+    return {"cleanup.policy": "compact", "delete.retention.ms": str(DAY_MS)}
 
 
 def _kept(days: int) -> dict[str, str]:
@@ -161,7 +177,7 @@ def _state_settings(config: Config) -> dict[str, str]:
 
 
 def rights(config: Config, topics: Sequence[TopicPlan]) -> list[Right]:
-    """Return the least that the service's user must be allowed.
+    """Return the least that the service's user must be allowed, workers and trainer.
 
     Examples
     --------
@@ -173,8 +189,9 @@ def rights(config: Config, topics: Sequence[TopicPlan]) -> list[Right]:
     own = [
         Right("READ", "group", group),
         Right("WRITE", "transactional-id", f"{group}-", prefixed=True),
+        Right("READ", "group", f"{group}-trainer"),
     ]
-    on_topics = [Right(right, "topic", t.name) for t in topics for right in t.rights]
+    on_topics = [Right(right, "topic", t.name) for t in topics for right in (*t.rights, *t.trains)]
     return [*own, *on_topics]
 
 
@@ -185,10 +202,11 @@ def optional_rights(topics: Sequence[TopicPlan]) -> list[Right]:
     --------
     >>> from stream_ad.config import parse_config
     >>> config = parse_config({"kafka": {"topics": {"input": "plant"}}})
-    >>> for right in optional_rights(plan(config, 8, 3))[-2:]:
+    >>> for right in optional_rights(plan(config, 8, 3))[-3:]:
     ...     print(right.operation, right.name, "for", right.who)
     READ stream-ad.dead-letters for dlq list
     ALTER stream-ad.state for topics create, where the input grew
+    WRITE stream-ad.labels for label
     """
     found = []
     for operation, who in (("DESCRIBE_CONFIGS", "run, topics check"), ("CREATE", "topics create")):
@@ -196,6 +214,7 @@ def optional_rights(topics: Sequence[TopicPlan]) -> list[Right]:
     of_roles = {
         "dead_letter": ("READ", "dlq list"),
         "state": ("ALTER", "topics create, where the input grew"),
+        "labels": ("WRITE", "label"),
     }
     for topic in topics:
         if topic.role in of_roles:
@@ -209,7 +228,8 @@ def table(config: Config, topics: Sequence[TopicPlan]) -> str:
     lines = []
     for topic in topics:
         size = f"partitions {topic.partitions}  replication {topic.replication}"
-        lines += [f"{topic.name}  {topic.why}", f"    {size}  {'  '.join(topic.rights)}"]
+        done = "  ".join([*topic.rights, *topic.trains])
+        lines += [f"{topic.name}  {topic.why}", f"    {size}  {done}"]
         lines += [f"    {key}={value}" for key, value in topic.settings.items()]
     lines.append("rights of the service's user")
     lines += [f"    {_row(right)}" for right in rights(config, topics)]

@@ -1,6 +1,7 @@
-"""Python reads this at start where the folder is on its path: a worker without Kafka.
+"""Python reads this at start where the folder is on its path: a service without Kafka.
 
-What it does is told by ``STAND_IN``; it leaves its process id and arguments in a folder.
+What a worker does is told by ``STAND_IN``; it leaves its process id and arguments in a folder. A
+trainer leaves how urgent it is and how many threads it may have, and goes on until it is stopped.
 """
 
 from __future__ import annotations
@@ -34,7 +35,23 @@ def run_worker(config: Any, slot: int, *, reset_state: bool, shell: Any) -> None
         shell.wait(0.1)
 
 
+def run_trainer(config: Any, *, shell: Any, metrics: Any) -> None:
+    """Stand in for the trainer of the service."""
+    from stream_ad.errors import BrokerError
+
+    facts = {"nice": os.nice(0), "threads": os.environ["OMP_NUM_THREADS"]}
+    (Path(os.environ["STAND_IN_FOLDER"]) / f"trainer-{os.getpid()}").write_text(json.dumps(facts))
+    if os.environ.get("STAND_IN_TRAINER") == "refuse":
+        raise BrokerError("this user lacks READ on topic labels")
+    metrics.leads(True)
+    shell.health.ready(1, model=True)
+    while not shell.stopping:
+        shell.turn()
+        shell.wait(0.1)
+
+
 if "STAND_IN" in os.environ:  # and not where somebody only imports this file
-    module = types.ModuleType("stream_ad.service.worker")
-    vars(module)["run_worker"] = run_worker
-    sys.modules[module.__name__] = module
+    for role, stand_in in (("worker", run_worker), ("trainer", run_trainer)):
+        module = types.ModuleType(f"stream_ad.service.{role}")
+        vars(module)[stand_in.__name__] = stand_in
+        sys.modules[module.__name__] = module
