@@ -77,9 +77,13 @@ def judge(  # noqa: PLR0917
 
     Notes
     -----
-    Works badly with few held-out windows: chance explains much then. Costs a score of every
-    held-out window, 12 of each of up to 500 for the challenger and for the champion, and one of
-    up to 512 windows of each machine, of about 20,000 in all, for the reference.
+    Works badly with few held-out windows: chance explains much then. What a fault in the history
+    did to the line of a challenger shows in how far it has moved, not in its recall: held-out
+    windows come from the same history, and recall is compared at the same alarm rate.
+
+    Costs a score of every held-out window, 12 of each of up to 500 for the challenger and for
+    the champion, and one of up to 512 windows of each machine, of about 20,000 in all, for the
+    reference.
     """
     most = config.windows.max_missing
     try:

@@ -245,7 +245,7 @@ class Retraining:
         detector = train(History(learned, newest), enough, spec, Silence(), y_learned)
         confirmed = self._waiting()
         accepted = _machines(confirmed)
-        normal, anomalies = learned.take(y_learned >= 0), windows.take(y < 0)
+        normal, anomalies = learned.take(y_learned == 0), windows.take(y < 0)
         verdict = self._judge(detector, normal, held_out, anomalies, accepted, newest)
         said["gate"] = verdict.to_json()
         if not verdict.passed:
