@@ -25,6 +25,7 @@ from stream_ad.progress import Progress, Silence
 from stream_ad.records import LabelRecord
 from stream_ad.state import MachineState
 from stream_ad.stream import stream
+from stream_ad.training.followed import Followed, follow
 from stream_ad.training.replayed import check_training, who_scores
 from stream_ad.transport.base import Batch, Outputs, Source
 from stream_ad.transport.durable import writing
@@ -137,6 +138,8 @@ def replay(
     ) as sink:
         if not isinstance(source, FileSource):  # a topic grows; a resumed run must not
             source.pin(sink.extra.setdefault("offsets", source.offsets()))
+            if config.registry.uri is not None:
+                follow(source, config, sink.extra, progress)
         restored = sink.restored
         position, records = (0, {}) if restored is None else (restored.position, restored.states)
         if restored is not None:
@@ -144,8 +147,9 @@ def replay(
         if restored is None:
             _clear(options.out)
         until = options.train_until
+        counted_live = () if isinstance(source, FileSource) else source.counted()
         versions, learning = who_scores(
-            source, config, until, sink, options.out, progress, labels
+            source, config, until, sink, options.out, progress, labels, counted_live
         )
         shape = config.input.format
         states = {m: MachineState.from_bytes(r, spec, shape) for m, r in records.items()}
@@ -153,7 +157,11 @@ def replay(
         rows = source.rows()
         progress.stage("scoring", rows)
         counts = sink.extra.setdefault("counts", {})
-        counted = Counted(source if wrap_source is None else wrap_source(source, rows), counts)
+        counted: Source = Counted(
+            source if wrap_source is None else wrap_source(source, rows), counts
+        )
+        if not isinstance(source, FileSource):
+            counted = Followed(counted, pipeline)
         stream(counted, pipeline, sink, position, progress, watch, learning)
         sink.finish()
         evaluation = Evaluation(
@@ -238,9 +246,7 @@ def _labels(file: Path) -> Sequence[LabelRecord]:
     return read_label_records(file)
 
 
-def _digest(
-    options: ReplayOptions, config: Config, labels: Sequence[LabelRecord] | None
-) -> str:
+def _digest(options: ReplayOptions, config: Config, labels: Sequence[LabelRecord] | None) -> str:
     """Return a fingerprint of everything that the outputs depend on besides the input."""
     said = None if labels is None else [label.model_dump() for label in labels]
     tree = [config.model_dump(mode="json"), options.train_until, said]

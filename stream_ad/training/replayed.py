@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from stream_ad.groups import Groups
 from stream_ad.progress import Progress
 from stream_ad.records import LabelRecord
 from stream_ad.training.fit import learn_from
-from stream_ad.training.fleet import load_all
+from stream_ad.training.followed import load_followed
 from stream_ad.training.history import Sized, collect_history
 from stream_ad.training.learning import Learning, in_order
 from stream_ad.training.registry import Registry
@@ -62,6 +62,7 @@ def who_scores(  # noqa: PLR0917 - what a replay is made of
     out: Path,
     progress: Progress,
     labels: Sequence[LabelRecord] | None = None,
+    counted: Collection[int] = (),
 ) -> Scoring:
     """Load what scores: the registry's versions, the unfinished run's own, or a new one.
 
@@ -78,6 +79,8 @@ def who_scores(  # noqa: PLR0917 - what a replay is made of
     progress : Progress
     labels : sequence of LabelRecord, optional
         What operators said of incidents; where given, a replay trains anew on them.
+    counted : collection of int
+        Promotions that counted in the live run that is followed.
 
     Returns
     -------
@@ -93,7 +96,7 @@ def who_scores(  # noqa: PLR0917 - what a replay is made of
     spec, groups = WindowSpec.from_config(config.windows), Groups(config)
     if config.registry.uri is not None:
         registry = Registry(config.registry.uri)
-        versions = load_all(registry, spec, groups)
+        versions = load_followed(registry, spec, groups, counted)
         folders = [registry.folder(version.number, version.model_id) for version in versions]
         _expect(sink, out, folders)
         return versions, None
