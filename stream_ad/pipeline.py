@@ -152,8 +152,7 @@ class Pipeline:
         self._most_records = max(1, MOST_BYTES // (window_bytes * spec.overlap))
         self.groups = Groups(config)
         self._rules = {
-            name: Rules.of(self.groups.config(name).alarm, spec, name)
-            for name in self.groups.names
+            name: Rules.of(self.groups.config(name).alarm, spec, name) for name in self.groups.names
         }
         self.mute = Mute(config, spec)
         self._expect_sensors()
@@ -380,17 +379,17 @@ class Pipeline:
         if (reference := version.reference) is not None:  # before a line begins the version
             far = self._static(reference, values, start)
             lines = [
-                state.against(reference.number, anew=reference.accepts(name))
+                state.against(reference.key, anew=reference.accepts(name))
                 for state, name in zip(alerts, names, strict=True)
             ]
-            followed = follow_lines(lines, far, end, muted, reference.number, drift)
+            followed = follow_lines(lines, far, end, muted, reference.key, drift)
             judged.drifted[rows], crossed = followed.beyond, followed.crossed
         else:
             for state, name in zip(alerts, names, strict=True):
-                state.judged_by(version.number, anew=version.accepts(name))
+                state.judged_by(version.key, anew=version.accepts(name))
         lines = [state.line for state in alerts]
         charged = reference is None  # two accounts of the same drift, in two units, are too many
-        followed = follow_lines(lines, static, end, muted, version.number, drift, charged=charged)
+        followed = follow_lines(lines, static, end, muted, version.key, drift, charged=charged)
         judged.offset[rows] = followed.offset
         judged.drifted[rows] |= followed.beyond
         for i in followed.reported:

@@ -67,6 +67,11 @@ class Version:
     promotion: int = 0
     accepted: frozenset[str] = frozenset()
 
+    @property
+    def key(self) -> int | str:
+        """What tells it from every other version of any group: each group counts its own."""
+        return self.number if self.model_id == "default" else f"{self.model_id}/{self.number}"
+
     def accepts(self, machine: str) -> bool:
         """Say whether an operator accepted with it what a machine had become."""
         return bool(self.accepted) and (machine in self.accepted or "*" in self.accepted)

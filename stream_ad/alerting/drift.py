@@ -38,8 +38,8 @@ class LineState:
         How far line and median have moved, in units of ``static_score``; never negative.
     through : int or None
         End of the last window followed, in nanoseconds.
-    version : int or None
-        Of the model whose scores these are.
+    version : int, str or None
+        Key of the model whose scores these are.
     used : float
         What the lines of earlier versions had moved and their successors took for normal.
     told : float
@@ -71,7 +71,7 @@ class LineState:
 
     offset: float = 0.0
     through: int | None = None
-    version: int | None = None
+    version: int | str | None = None
     used: float = 0.0
     told: float = 0.0
     highest: float = 0.0
@@ -89,7 +89,7 @@ class LineState:
         """What is ordinary on this machine, as a static score; None before that is known."""
         return self._centre
 
-    def begin(self, version: int, *, charged: bool = True) -> None:
+    def begin(self, version: int | str, *, charged: bool = True) -> None:
         """Go on with the scores of another model, from its own line.
 
         Whether the machine has drifted beyond its bound, and how much of what the old line had
@@ -209,7 +209,7 @@ def follow_lines(  # noqa: PLR0917 - columns of the same windows, then what hold
     static_score: NDArray[np.float64],
     end: NDArray[np.int64],
     muted: NDArray[np.bool_],
-    version: int,
+    version: int | str,
     drift: DriftConfig,
     *,
     charged: bool = True,

@@ -199,7 +199,7 @@ class AlertState:
     most: int = 0
     reference: LineState | None = None
 
-    def against(self, version: int, *, anew: bool = False) -> LineState:
+    def against(self, version: int | str, *, anew: bool = False) -> LineState:
         """Return the line of the version to be held against, to be asked for before ``line`` moves.
 
         It goes on from where the machine stood when that version was the one in force, or with
@@ -207,7 +207,8 @@ class AlertState:
 
         Parameters
         ----------
-        version : int
+        version : int or str
+            Its key.
         anew : bool
             An operator has accepted with that version what the machine had become: its account
             begins anew.
@@ -219,7 +220,7 @@ class AlertState:
                 self.reference = self._account(version, anew=anew)
         return self.reference
 
-    def judged_by(self, version: int, *, anew: bool) -> None:
+    def judged_by(self, version: int | str, *, anew: bool) -> None:
         """Let the line go on with a version that drift is judged by from now on.
 
         Parameters
@@ -230,7 +231,7 @@ class AlertState:
         if self.line.version not in {None, version} and (anew or self.reference is not None):
             self.line, self.reference = self._account(version, anew=anew), None
 
-    def _account(self, version: int, *, anew: bool) -> LineState:
+    def _account(self, version: int | str, *, anew: bool) -> LineState:
         """Return a line of another version that goes on with the account of the drift so far."""
         # a line that is held against an earlier version keeps no account of its own
         known = self.reference or self.line

@@ -8,14 +8,14 @@ from pydantic import Field
 
 from stream_ad.config.section import (
     Count,
-    NotNegative,
     OpenShare,
-    Positive,
     Section,
     Share,
 )
 
 WEEK_S = 604_800.0
+Span = Annotated[float, Field(ge=1, le=1e9)]  # seconds, up to thirty years
+Pause = Annotated[float, Field(ge=0, le=1e9)]
 
 
 class GateConfig(Section):
@@ -39,7 +39,7 @@ class TrainingConfig(Section):
     buffer_windows: Annotated[int, Field(ge=10)] = 50_000
     """Most windows that are kept to learn from, of a history the newest, of a stream a sample that
     favours them; at most 512 MiB."""
-    half_life_s: Positive | None = 14 * 86_400.0
+    half_life_s: Annotated[float, Field(ge=1e-9, le=1e9)] | None = 14 * 86_400.0
     """A window so much older than another is half as likely to be kept, where the buffer overflows;
     null: age does not matter."""
     labelled_windows: Annotated[int, Field(ge=10)] = 5_000
@@ -47,7 +47,7 @@ class TrainingConfig(Section):
     history_share: OpenShare = 0.5
     """First share of a recording that `replay` gets which is history, unless `--train-until` says
     otherwise; `train` takes all that it gets."""
-    every_s: Positive | None = None
+    every_s: Span | None = None
     """Trains anew after so much event time; null: never."""
     every_windows: Annotated[int, Field(ge=10)] | None = None
     """Trains anew after so many windows; null: never."""
@@ -55,13 +55,13 @@ class TrainingConfig(Section):
     """Trains anew when what is ordinary has moved."""
     on_labels: Count | None = None
     """Trains anew after so many new labels; null: labels wait for another cause. One that says new
-    normal never waits."""
-    cool_down_s: NotNegative = 0.0
+    normal waits for 20 windows of it and no longer."""
+    cool_down_s: Pause = 0.0
     """Least event time between two trainings."""
-    lead_s: NotNegative = 60.0
+    lead_s: Pause = 60.0
     """A new detector scores what ends so much later than the newest event time known when it was
     promoted, so that every worker has it by then."""
-    quarantine_s: NotNegative = WEEK_S
+    quarantine_s: Pause = WEEK_S
     """Windows of an incident that nobody labels teach nothing until so much event time after it
     closed."""
     gate: GateConfig = GateConfig()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from stream_ad.errors import StreamAdError
 from stream_ad.training.registry import Registry
 from stream_ad.versions import Version
 
@@ -21,6 +23,8 @@ class Keeping:
     group : str
     require : callable
         Raises where this trainer leads no more.
+    keep : int
+        ``registry.keep``.
 
     Attributes
     ----------
@@ -29,8 +33,11 @@ class Keeping:
         the registry refuse it.
     """
 
-    def __init__(self, registry: Registry, group: str, require: Callable[[], None]) -> None:
+    def __init__(
+        self, registry: Registry, group: str, require: Callable[[], None], keep: int = 10
+    ) -> None:
         self._registry, self._group, self._require = registry, group, require
+        self._keep = keep
         self.after = 0
 
     def promote(self, detector: Detector, since: int, decision: Mapping[str, Any]) -> Version:
@@ -58,6 +65,8 @@ class Keeping:
             after=self.after,
         )
         self.after = made.number
+        with suppress(StreamAdError):  # the next promotion tries again
+            registry.retain(self._keep, group)
         return Version(detector, number, since, group, promotion=made.number)
 
     def refuse(self, decision: Mapping[str, Any]) -> None:

@@ -53,7 +53,7 @@ class Tutor:
     ) -> None:
         self._config, self._spec, self.group = config, spec, group
         self._registry, self._remarks = registry, remarks
-        self._keeping = Keeping(registry, group, require)
+        self._keeping = Keeping(registry, group, require, config.registry.keep)
         self.promotions: list[Promotion] = []
         self.versions: list[Version] = []
         self._unknown: list[Decision] = []  # that what is known may be older than

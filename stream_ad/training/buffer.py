@@ -170,6 +170,22 @@ class Buffer:
         names = slots.names[slots.machine[rows]]
         return rows, self.quarantine.status(names, slots.start[rows], now)
 
+    def normal_since(self, machine: str | None, since: int, now: int) -> int:
+        """Return how many windows from a start on count as labelled normal at a time.
+
+        Parameters
+        ----------
+        machine : str or None
+            Whose; None for all.
+        since, now : int
+            Event times in ns.
+        """
+        rows, word = self.standing(now)
+        mine = (word == NORMAL) & (self.slots.start[rows] >= since)
+        if machine is not None:
+            mine &= self.slots.names[self.slots.machine[rows]] == machine
+        return int(mine.sum())
+
     def trim(self) -> None:
         """Drop what is beyond the limits."""
         self._trim(slack=0)

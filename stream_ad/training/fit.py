@@ -140,6 +140,9 @@ def train_groups(
         own = windows.take(rows[name]) if name in rows else windows.take(slice(0, 0))
         shared = name == DEFAULT and not len(own)
         part = replace(history, windows=windows if shared else own)
+        if name not in rows and not shared:
+            progress.note(f"group {name}: none of its machines is in the history")
+            continue
         try:
             detector = train(part, groups.config(name), spec, progress)
         except NotEnoughHistory as error:
@@ -202,8 +205,9 @@ def train(
     if found < needed:
         left_out = f" ({history.muted:,} muted ones left out)" if history.muted else ""
         raise NotEnoughHistory(
-            f"the history has {found} windows{left_out} and training.min_windows is {needed}: "
-            "give more history (--train-until, training.history_share), or shorter windows or hops "
+            f"the history has {found} windows{left_out} and training.min_windows is {needed} "
+            f"(training.buffer_windows keeps {config.training.buffer_windows:,} at most): give "
+            "more history (--train-until, training.history_share), or shorter windows or hops "
             "(windows.length, windows.hop)"
         )
     progress.stage(f"training {config.detector.model} on {found:,} windows", 1.0)

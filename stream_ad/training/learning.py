@@ -25,7 +25,8 @@ from stream_ad.windows.spec import NS
 if TYPE_CHECKING:
     from stream_ad.pipeline import Judged
 
-MOST_STEP, USUAL_STEP = 4_096, 1_024  # records between two looks at whether a training is due
+LEAST_STEP, MOST_STEP = 16, 4_096  # records between two looks at whether a training is due
+USUAL_S = 14_400.0  # between two trainings, for how often to look where labels or drift are a cause
 STEPS = 8  # looks between two trainings, about, where no record is missing
 
 
@@ -84,7 +85,8 @@ class Learning:
         self._groups, self._spec, self._versions = groups, spec, [*versions]
         self._since = min(version.effective_from for version in versions)
         configs = {name: groups.config(name) for name in groups.names}
-        self.step = min(_step(config, spec) for config in configs.values())
+        machines = len(set(history.machine))
+        self.step = min(_step(config, spec, machines) for config in configs.values())
         record = {} if record is None else record
         labels, rows = [*labels], groups.rows(history.machine)
         self.retrainings: dict[str, Retraining] = {}
@@ -151,10 +153,13 @@ def in_order(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(tried, key=lambda one: str(one["at"]))
 
 
-def _step(config: Config, spec: WindowSpec) -> int:
+def _step(config: Config, spec: WindowSpec, machines: int) -> int:
     """Return after how many records to look whether a training is due."""
     if config.training.every_windows is None:
-        return USUAL_STEP
+        every_ns = NS * (config.training.every_s or USUAL_S)
+        cells = len(spec.sensors) if config.input.format == "long" else 1
+        slot_ns = spec.hop_ns if config.input.format == "window" else spec.period_ns
+        return round(max(LEAST_STEP, min(MOST_STEP, every_ns * machines * cells / slot_ns / STEPS)))
     # so many records make a window, or more where each holds one sensor only
     records = 1 if config.input.format == "window" else spec.hop
     return max(1, min(MOST_STEP, config.training.every_windows * records // STEPS))

@@ -116,8 +116,11 @@ def _publish(  # noqa: PLR0917 - of both
     detectors, history = learn_from(
         opened(spec), config, spec, ALL if train_until is None else train_until, progress
     )
-    since = history.until + 1
-    return [registry.publish(detector, since, why, group) for group, detector in detectors.items()]
+    versions = []
+    for group, detector in detectors.items():
+        versions.append(registry.publish(detector, history.until + 1, why, group))
+        registry.retain(config.registry.keep, group)
+    return versions
 
 
 def compare_from_file(

@@ -33,6 +33,7 @@ from stream_ad.windows.spec import NS, missing_share, parse_rfc3339
 if TYPE_CHECKING:
     from stream_ad.detector import Detector
 
+ENOUGH = 20  # windows of a new normal, before it is learned
 AGAIN_NS = 6 * 3_600 * NS  # a new normal that could not be learned yet is tried again after so long
 
 
@@ -191,7 +192,7 @@ class Retraining:
 
     def _cause(self, newest: int) -> Cause | None:
         if self.champion is not None:
-            return self._triggers.cause(newest)
+            return self._triggers.cause(newest) if self.buffer.taken else None
         have, need = self.buffer.taken, self._config.training.min_windows
         grown = have >= 1.25 * self.record.get("at_first_try", 0)
         if have < need or not grown:
@@ -212,10 +213,10 @@ class Retraining:
             ]
             self._quarantine.label(label)
             self._triggers.labelled(1)
-        waiting = self._waiting()
-        if waiting and newest >= self.record.get("again", newest):
+            self.record.pop("again", None)
+        if newest >= self.record.get("again", newest) and (ready := self._ready(newest)):
             self.record["again"] = newest + AGAIN_NS
-            self._triggers.labelled(0, new_normal=len(waiting))
+            self._triggers.labelled(0, new_normal=len(ready))
 
     def _waiting(self) -> list[LabelRecord]:
         """Return the labels that say new normal, count already and are not learned yet."""
@@ -224,6 +225,19 @@ class Retraining:
             self._labels[name]
             for name in sorted(heard - set(self.record["confirmed"]))
             if name in self._labels
+        ]
+
+    def _ready(self, newest: int) -> list[LabelRecord]:
+        """Return those of them that there are windows to learn from."""
+        return [
+            label
+            for label in self._waiting()
+            if self.buffer.normal_since(
+                None if label.new_normal == "group" else label.machine_id,
+                parse_rfc3339(label.started_at),
+                newest,
+            )
+            >= ENOUGH
         ]
 
     def _train(self, newest: int, said: dict[str, Any]) -> Version | None:
@@ -237,13 +251,16 @@ class Retraining:
                 f"{len(windows)} windows to learn from, training.min_windows is "
                 f"{config.training.min_windows}"
             )
+        known = [len(windows), int(windows.start.sum()), int(y.sum())]
+        if self.champion is not None and known == self.record.get("known") and not self._waiting():
+            raise NotEnoughHistory("nothing to learn from that the last version did not know")
         learned, y_learned, held_out = split(windows, y, spec, config.training.gate.held_out)
         said |= self._about(learned, newest)
         # the held-out ones count for as many as are needed
         few = config.training.model_copy(update={"min_windows": 1})
         enough = config.model_copy(update={"training": few})
         detector = train(History(learned, newest), enough, spec, Silence(), y_learned)
-        confirmed = self._waiting()
+        confirmed = self._ready(newest)
         accepted = _machines(confirmed)
         normal, anomalies = learned.take(y_learned == 0), windows.take(y < 0)
         verdict = self._judge(detector, normal, held_out, anomalies, accepted, newest)
@@ -255,6 +272,7 @@ class Retraining:
             return None
         self.record["moved"] = verdict.moved.to_json()
         self.record["confirmed"] += [label.incident_id for label in confirmed]
+        self.record["known"] = known
         self.record.pop("again", None)
         return self._promote(detector, said, accepted, newest)
 

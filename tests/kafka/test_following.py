@@ -14,6 +14,7 @@ from kafka import KafkaAdminClient, TopicPartition
 
 from stream_ad.errors import BrokerError
 from stream_ad.transport.kafka import clients
+from stream_ad.transport.kafka import following as module
 from stream_ad.transport.kafka.delivery import Undelivered
 from stream_ad.transport.kafka.following import Ends, Follower, patience_s
 from stream_ad.transport.kafka.ledger import Mark
@@ -132,6 +133,25 @@ def test_however_the_ends_move_all_is_read_once(
 @pytest.fixture
 def numbered(place: Place) -> tuple[Place, dict[int, list[int]]]:
     return place, fill(place, 30, 3, 31, 1)
+
+
+@pytest.mark.parametrize("ahead", [20_000, 25])
+def test_a_partition_that_waited_in_the_midst_of_what_was_fetched_goes_on(
+    place: Place, ahead: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the client has fetched of a partition and is not asked for is not lost to it."""
+    monkeypatch.setattr(module, "MOST_AHEAD", ahead)
+    written = fill(place, 400)
+    few = place.config.model_copy(update={"batch_records": 30})  # in a poll
+    follower = Follower(clients.reader(few), place.input.topic, longest_s=5)
+    last = follower.ends([0, 1])
+    found: dict[int, list[int]] = {p: [] for p in written}
+    for ends in ({0: 10, 1: 0}, {0: 10, 1: 150}, {0: 120, 1: 150}, {0: 121, 1: 199}, last):
+        for partition, part in offsets(follower, ends).items():
+            found[partition] += part
+            assert all(at < ends[partition] for at in part)
+    follower.close()
+    assert found == written
 
 
 def test_a_partition_that_joins_later_is_read_from_its_first_record(place: Place) -> None:

@@ -1,4 +1,4 @@
-"""Trainings of a replay: the same whatever the batches, after a kill too, and never of an incident."""
+"""Trainings of a replay: the same whatever the batches and after a kill, never of an incident."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from stream_ad.transport.kafka.ledger import Mark
 from stream_ad.transport.kafka.waits import ANSWER_MS, CLOSE_S, ENDED_S, PAUSE_S
 
 POLL_MS = 200  # without a group there is no rejoin that has to fit into it
+MOST_AHEAD = 20_000  # records in the hand that nobody may have yet, beyond which fewer are fetched
 Rows = dict[int, list[Any]]
 
 
@@ -113,6 +114,7 @@ class Follower:
         self._consumer, self._longest_s = consumer, longest_s
         self._turn, self._lost = turn, lost
         self._ahead: Rows = {}  # fetched and not handed on yet
+        self._fetched: dict[int, int] = {}  # what was fetched lies before these
 
     def partitions(self) -> list[int]:
         """Return the partitions of the topic, as far as the client knows by now.
@@ -135,7 +137,6 @@ class Follower:
         """Begin partitions anew that end before their positions: the topic was made anew."""
         beyond = {p: at for p, at in self.positions.items() if at > ends.get(p, at)}
         if beyond:
-            self._assign(beyond)
             self._find_again(beyond)
 
     def read(self, ends: Mapping[int, int]) -> Iterator[Rows]:
@@ -147,12 +148,17 @@ class Follower:
             A transaction stays open for longer than any may, or the brokers do not answer. The
             positions say what was handed on, and another call goes on there.
         """
-        self._assign(ends)
+        unknown = [partition for partition in ends if partition not in self.positions]
+        self.positions |= self._beginning(unknown)
         patience = time.monotonic() + self._longest_s
         while behind := [p for p, end in ends.items() if self.positions[p] < end]:
             self._turn()
             before = dict(self.positions)
-            if rows := self._hand_on(self._more(behind), behind, ends):
+            rows = self._hand_on(behind, ends)
+            if not rows:
+                self._fetch(behind)
+                rows = self._hand_on(behind, ends)
+            if rows:
                 yield rows
             if self.positions != before:
                 patience = time.monotonic() + self._longest_s
@@ -166,51 +172,11 @@ class Follower:
     def _of(self, partition: int) -> TopicPartition:
         return TopicPartition(self.topic, partition)
 
-    def _assign(self, partitions: Collection[int]) -> None:
-        """Take partitions up that are not read yet, the others going on where they are."""
-        known = {tp.partition for tp in self._consumer.assignment()}
-        new = [partition for partition in partitions if partition not in known]
-        if not new:
-            return
-        unknown = [partition for partition in new if partition not in self.positions]
-        self.positions |= self._beginning(unknown)
-        self._ahead = {}
-        self._consumer.assign([*map(self._of, sorted(known | set(new)))])
-        for partition in known | set(new):
-            self._consumer.seek(self._of(partition), self.positions[partition])
-
-    def _beginning(self, partitions: Collection[int]) -> dict[int, int]:
-        wanted = [*map(self._of, partitions)]
-        if not wanted:
-            return {}
-        first = _asked(self._consumer.beginning_offsets, wanted, timeout_ms=ANSWER_MS)
-        return {tp.partition: offset for tp, offset in first.items()}
-
-    def _more(self, behind: Collection[int]) -> Rows:
-        """Return records of these partitions: what is in hand, or else what a poll brings."""
-        held = {p: self._ahead.pop(p) for p in behind if p in self._ahead}
-        if held:
-            return held
-        assigned = self._consumer.assignment()
-        resting = [tp for tp in assigned if tp.partition not in behind]
-        self._consumer.pause(*resting)
-        self._consumer.resume(*(assigned - {*resting}))
-        try:
-            found = self._consumer.poll(timeout_ms=POLL_MS)
-        except OffsetOutOfRangeError as error:
-            self._find_again({tp.partition: offset for tp, offset in error.args[0].items()})
-            return {}
-        except KafkaError as error:
-            _judge(error)
-            time.sleep(PAUSE_S)
-            return {}
-        return {tp.partition: rows for tp, rows in found.items()}
-
-    def _hand_on(self, found: Rows, behind: Collection[int], ends: Mapping[int, int]) -> Rows:
-        """Return the records before the ends, keep the others, and move the positions."""
+    def _hand_on(self, behind: Collection[int], ends: Mapping[int, int]) -> Rows:
+        """Return what is in hand before the ends, and move the positions."""
         handed = {}
         for partition in behind:
-            rows = found.get(partition, [])
+            rows = self._ahead.pop(partition, [])
             cut = bisect_left(rows, ends[partition], key=lambda row: row.offset)
             if cut:
                 handed[partition] = rows[:cut]
@@ -219,18 +185,57 @@ class Follower:
                 self.positions[partition] = rows[cut].offset
             else:
                 # not that of the last record: markers and aborted ones are passed over unseen
-                self.positions[partition] = self._position(partition)
+                self.positions[partition] = self._fetched.get(partition, self.positions[partition])
         return handed
 
-    def _position(self, partition: int) -> int:
-        position = _asked(self._consumer.position, self._of(partition), timeout_ms=ANSWER_MS)
-        return self.positions[partition] if position is None else int(position)
+    def _fetch(self, behind: Collection[int]) -> None:
+        """Take records into the hand, of others as well if they come along."""
+        self._assign(behind)
+        try:
+            found = self._consumer.poll(timeout_ms=POLL_MS)
+        except OffsetOutOfRangeError as error:
+            self._find_again({tp.partition: offset for tp, offset in error.args[0].items()})
+            return
+        except KafkaError as error:
+            _judge(error)
+            time.sleep(PAUSE_S)
+            return
+        for tp, rows in found.items():
+            self._ahead.setdefault(tp.partition, []).extend(rows)
+        for partition in {*behind, *(tp.partition for tp in found)}:
+            at = _asked(self._consumer.position, self._of(partition), timeout_ms=ANSWER_MS)
+            self._fetched[partition] = self._fetched[partition] if at is None else int(at)
+
+    def _assign(self, behind: Collection[int]) -> None:
+        """Fetch what is behind; of what is not, no more once there is much of it in the hand.
+
+        The client's own pause is no help: what it has fetched of a partition that is paused in
+        the midst of it, it may never return once that is resumed.
+        """
+        fetching = {tp.partition for tp in self._consumer.assignment()}
+        much = sum(map(len, self._ahead.values())) > MOST_AHEAD
+        wanted = set(behind) if much else fetching | set(behind)
+        if wanted == fetching:
+            return
+        self._consumer.assign([*map(self._of, sorted(wanted))])
+        for partition in wanted:
+            self._fetched.setdefault(partition, self.positions[partition])
+            self._consumer.seek(self._of(partition), self._fetched[partition])
+
+    def _beginning(self, partitions: Collection[int]) -> dict[int, int]:
+        wanted = [*map(self._of, partitions)]
+        if not wanted:
+            return {}
+        first = _asked(self._consumer.beginning_offsets, wanted, timeout_ms=ANSWER_MS)
+        return {tp.partition: offset for tp, offset in first.items()}
 
     def _find_again(self, lost: Mapping[int, int]) -> None:
+        fetching = {tp.partition for tp in self._consumer.assignment()}
         for partition, first in self._beginning(lost).items():
-            self._consumer.seek(self._of(partition), first)
-            self.positions[partition] = first
+            self.positions[partition] = self._fetched[partition] = first
             self._ahead.pop(partition, None)
+            if partition in fetching:
+                self._consumer.seek(self._of(partition), first)
             self._lost(partition, lost[partition], first)
 
 
