@@ -270,11 +270,13 @@ class Retraining:
             self._progress.note(verdict.sentence)
             self._keeper.refuse(said)
             return None
+        version = self._promote(detector, said, accepted, newest)
+        # not before: what was not promoted is not known
         self.record["moved"] = verdict.moved.to_json()
         self.record["confirmed"] += [label.incident_id for label in confirmed]
         self.record["known"] = known
         self.record.pop("again", None)
-        return self._promote(detector, said, accepted, newest)
+        return version
 
     def _judge(  # noqa: PLR0917 - both detectors, what they are judged on, who is exempt
         self,

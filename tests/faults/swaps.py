@@ -18,7 +18,7 @@ from tests.faults.striking import Striking
 Moment = Literal["loaded", "in transaction", "counting"]
 MOMENTS: tuple[Moment, ...] = ("in transaction", "loaded", "counting")
 LOADED, COUNTS = "a promoted detector is loaded", "a promotion counts"
-LONGEST_S, AIM_S = 1.0, 3.0
+LONGEST_S, AIM_S = 0.2, 3.0
 PATIENCE_S = 600.0
 
 

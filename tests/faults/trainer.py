@@ -58,7 +58,7 @@ TRAINING: dict[str, Any] = {
     "drift.max_per_day": 1e3,
     "drift.max_total": 1e3,
     "alarm.budget_per_machine_day": 5,
-    "registry.keep": 4,
+    "registry.keep": 1_000,  # the replay scores by all of them
 }
 QUICK: dict[str, Any] = {
     "session_timeout_s": 4.0,
