@@ -59,6 +59,7 @@ class Config(Section):
 
         Examples
         --------
+        >>> from stream_ad.config import GroupConfig
         >>> press = GroupConfig(match=("press-*",), alarm={"m": 3})
         >>> config = Config(groups={"press": press})
         >>> config.of_group("press").alarm.m, config.of_group("default").alarm.m
