@@ -66,7 +66,7 @@ class Scorer:
 
         Returns
         -------
-        float64 array (n, E)
+        float64 array (n, E), or wider: what is no line of evidence comes after these
         """
         raise NotImplementedError
 

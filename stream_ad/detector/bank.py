@@ -25,6 +25,8 @@ class Bank:
         Whose window each was, and its first instant.
     count : int64 array (N,)
         How many windows had that latent.
+    sure : bool array (N,)
+        Whether somebody has called one of these normal, since they looked odd.
 
     Examples
     --------
@@ -40,15 +42,17 @@ class Bank:
     machine: NDArray[np.object_]
     start: NDArray[np.int64]
     count: NDArray[np.int64]
+    sure: NDArray[np.bool_]
 
     @classmethod
-    def build(
+    def build(  # noqa: PLR0917 - what is known of the windows, in the order of the fields
         cls,
         z: NDArray[np.float32],
         error: NDArray[np.float64],
         machine: NDArray[np.object_],
         start: NDArray[np.int64],
         most: int,
+        sure: NDArray[np.bool_] | None = None,
     ) -> Bank:
         """De-duplicate windows in time order, then keep at most ``most`` of them.
 
@@ -62,16 +66,22 @@ class Bank:
             With fewer than two different latents.
         """
         # + 0 makes -0.0 and 0.0 one value
-        _, first, count = np.unique(z + 0, axis=0, return_index=True, return_counts=True)
+        _, first, place, count = np.unique(
+            z + 0, axis=0, return_index=True, return_inverse=True, return_counts=True
+        )
+        named = np.zeros(len(first), bool)
+        if sure is not None:
+            named[place.reshape(-1)[sure]] = True
         order = np.argsort(first)
-        order = order[thin(z[first[order]], most)]
+        order = order[thin(z[first[order]], most, named[order])]
         if len(order) < 2:
             raise NotEnoughHistory(
                 f"{len(z)} windows to learn from give {len(order)} different latents; "
                 "at least 2 needed: the history stands still"
             )
         rows = first[order]
-        return cls(z[rows], error[rows], machine[rows], start[rows], count[order].astype(np.int64))
+        counts = count[order].astype(np.int64)
+        return cls(z[rows], error[rows], machine[rows], start[rows], counts, named[order])
 
     def __len__(self) -> int:
         return len(self.z)

@@ -139,6 +139,7 @@ def stored(parts: Parts, calibration: Calibration, line: AlarmLine) -> Arrays:
         "bank.error": bank.error,
         "bank.start": bank.start,
         "bank.count": bank.count,
+        **({"bank.sure": bank.sure} if bank.sure.any() else {}),
         **pack_names(bank.machine, "bank."),
         "calibration.start": calibration.start,
         "calibration.raw": calibration.raw,
@@ -207,6 +208,7 @@ def _restore(card: dict[str, Any], weights: Arrays, arrays: Arrays) -> Saved:
             unpack_names(arrays, "bank."),
             arrays["bank.start"],
             arrays["bank.count"],
+            arrays.get("bank.sure", np.zeros(len(arrays["bank.z"]), bool)),
         ),
         views=views_for(model.length)(**views) if SCORERS[config.scorer].needs_views else None,
         scorer=scorer,
@@ -249,6 +251,7 @@ def _check_shapes(saved: Saved) -> None:
         "bank.machine": (bank.machine.shape, rows),
         "bank.start": (bank.start.shape, rows),
         "bank.count": (bank.count.shape, rows),
+        "bank.sure": (bank.sure.shape, rows),
         "calibration.machine": (calibration.machine.shape, held_out),
         "calibration.start": (calibration.start.shape, held_out),
     }

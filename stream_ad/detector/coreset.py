@@ -10,7 +10,9 @@ QUARTER = 4  # at most this part of the bank is kept for rare states
 MOST_STATES = 256  # the search for them takes one pass over the history each
 
 
-def thin(z: NDArray[np.float32], most: int) -> NDArray[np.int64]:
+def thin(
+    z: NDArray[np.float32], most: int, sure: NDArray[np.bool_] | None = None
+) -> NDArray[np.int64]:
     """Choose ``most`` of N different latents.
 
     Latents evenly spaced in time stand for the history as it was, but of a state that made
@@ -38,6 +40,9 @@ def thin(z: NDArray[np.float32], most: int) -> NDArray[np.int64]:
         Different latents, in time order.
     most : int
         At least 1.
+    sure : bool array (N,), optional
+        Latents of what somebody has called normal: up to a quarter of ``most`` are kept of
+        them, evenly in time, whatever becomes of the rest.
 
     Returns
     -------
@@ -55,6 +60,11 @@ def thin(z: NDArray[np.float32], most: int) -> NDArray[np.int64]:
     every = np.arange(len(z))
     if len(z) <= most:
         return every
+    if sure is not None and sure.any():
+        named, others = np.flatnonzero(sure), np.flatnonzero(~sure)
+        named = _evenly(named, min(len(named), max(1, most // QUARTER)))
+        others = others[thin(z[others], most - len(named))] if most > len(named) else others[:0]
+        return np.sort(np.concatenate([named, others]))
     states = min(most // (QUARTER * FEWEST), MOST_STATES)
     if states < 2:
         return _evenly(every, most)

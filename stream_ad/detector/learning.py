@@ -173,28 +173,34 @@ class _Learner:
             negatives=self.negatives,
             progress=progress,
         )
-        training, config = self._clean(training, model)
+        kept, config = self._clean(training, label, model)
+        training, sure = training.take(kept), label[kept] > 0
         passed = forward(model, scaler, training.values, training.start)
         bank = Bank.build(
-            passed.z, passed.error, training.machine, training.start, config.bank_windows
+            passed.z, passed.error, training.machine, training.start, config.bank_windows, sure
         )
         views = None
         if SCORERS[config.scorer].needs_views:
             scaled = scaler.scale(training.values, training.start)
-            views = views_for(model.length).fit(scaled, seed=config.seed)
+            views = views_for(model.length).fit(scaled, seed=config.seed, sure=sure)
         return Parts.assemble(config, scaler, model, bank, views, self.device), report
 
-    def _clean(self, training: Windows, model: WindowModel) -> tuple[Windows, DetectorConfig]:
-        """Leave out what the model mined; look at more neighbours where it mined any.
+    def _clean(
+        self, training: Windows, label: NDArray[np.int64], model: WindowModel
+    ) -> tuple[NDArray[np.int64], DetectorConfig]:
+        """Return which rows stay; look at more neighbours where the model mined any.
 
-        What mining overlooked still lies in the bank, a few of a kind: k beyond their number
-        finds them lonely.
+        What was mined is left out, but for what somebody has called normal. What mining
+        overlooked still lies in the bank, a few of a kind: k beyond their number finds them
+        lonely.
         """
+        every = np.arange(len(training))
         if model.mined is None or not model.mined.any():
-            return training, self.config
-        kept = training.take(np.flatnonzero(~model.mined.cpu().numpy()))
-        if np.array_equal(kept.values, kept.values[:1].repeat(len(kept), 0), equal_nan=True):
-            return training, self.config  # all that ever moved was mined: nothing to compare with
+            return every, self.config
+        kept = every[~model.mined.cpu().numpy() | (label > 0)]
+        values = training.values[kept]
+        if np.array_equal(values, values[:1].repeat(len(kept), 0), equal_nan=True):
+            return every, self.config  # all that ever moved was mined: nothing to compare with
         k = max(self.config.k, CONTAMINATED_K)
         return kept, self.config.model_copy(update={"k": k})
 

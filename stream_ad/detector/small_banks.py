@@ -113,8 +113,11 @@ class SmallBanks:
         }
 
     @classmethod
-    def fit(cls, x: Floats32, seed: int) -> Self:
-        """Draw banks from scaled windows of one slot (n, 1, C), n >= 2; NaN = missing."""
+    def fit(cls, x: Floats32, seed: int, sure: NDArray[np.bool_] | None = None) -> Self:  # noqa: ARG003
+        """Draw banks from scaled windows of one slot (n, 1, C), n >= 2; NaN = missing.
+
+        Those that are ``sure`` (n,) are drawn like any other: banks are small, and many.
+        """
         rng = np.random.default_rng(seed)
         rows = np.nan_to_num(x.reshape(len(x), -1))
         rows = rows[np.sort(rng.permutation(len(rows))[:POOL])]

@@ -166,8 +166,17 @@ class Views:
         }
 
     @classmethod
-    def fit(cls, x: NDArray[np.float32], seed: int = 0) -> Self:  # noqa: ARG003 - draws nothing
-        """Learn from scaled windows (n, T, C), n >= 2; NaN = missing."""
+    def fit(
+        cls,
+        x: NDArray[np.float32],
+        seed: int = 0,  # noqa: ARG003 - draws nothing
+        sure: NDArray[np.bool_] | None = None,
+    ) -> Self:
+        """Learn from scaled windows (n, T, C), n >= 2; NaN = missing.
+
+        Of those that are ``sure`` (n,), since somebody has called them normal, some are always
+        among the rows that others are compared with.
+        """
         parts = [_summaries(torch.from_numpy(x[i : i + BLOCK])) for i in range(0, len(x), BLOCK)]
         level, ending, before, lively = (
             _filled(torch.cat(part).numpy()) for part in zip(*parts, strict=True)
@@ -183,13 +192,13 @@ class Views:
         return cls(
             *_spread(level),
             level_white,
-            level[thin((level @ level_white).astype(np.float32), LEVELS)],
+            level[thin((level @ level_white).astype(np.float32), LEVELS, sure)],
             centre,
             matrix,
             middle + residual.mean(axis=0),
             np.sqrt(residual.var(axis=0) + FLOOR),
             *_spread(lively),
-            lively[thin(lively.astype(np.float32), DISPERSIONS)],
+            lively[thin(lively.astype(np.float32), DISPERSIONS, sure)],
         )
 
     def __call__(self, x: NDArray[np.float32]) -> tuple[Floats, Floats]:

@@ -29,7 +29,7 @@ def cycle(n: int, rng: np.random.Generator) -> Z:
 def lonely(bank: Z, z: Z) -> Z:
     """Return the local outlier factors of latents among a bank."""
     names, n = np.full(len(bank), "m", object), len(bank)
-    whole = Bank(bank, np.zeros(n), names, np.arange(n), np.ones(n, np.int64))
+    whole = Bank(bank, np.zeros(n), names, np.arange(n), np.ones(n, np.int64), np.zeros(n, bool))
     return Ares(whole, ExactIndex(bank), k=10, alpha=1.0).score(z, np.zeros(len(z)))
 
 
@@ -101,3 +101,28 @@ def test_every_state_too_small_to_thin_is_kept_whole() -> None:
     z[2_000:2_010] += 300
     kept = thin(z, 512)
     assert np.isin([*range(1_000, 1_003), *range(2_000, 2_010)], kept).all()
+
+
+@given(st.integers(0, 60), st.integers(1, 100), st.integers(0, 2**32 - 1))
+def test_of_what_is_sure_a_quarter_of_the_room_is_kept_evenly(
+    count: int, most: int, seed: int
+) -> None:
+    """All of it, or as many as a quarter of the room; the rest is thinned as it would be alone."""
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=(200, 2)).astype(np.float32)
+    sure = np.zeros(200, bool)
+    sure[rng.permutation(200)[:count]] = True
+    kept = thin(z, most, sure)
+    room = min(count, max(1, most // 4))
+    assert len(kept) == len({*kept}) == most
+    assert sure[kept].sum() == room
+    others = np.flatnonzero(~sure)
+    alone = others[thin(z[others], most - room)] if most > room else others[:0]
+    assert kept[~sure[kept]].tolist() == alone.tolist()
+
+
+def test_a_latent_is_sure_if_any_window_that_has_it_is() -> None:
+    z = np.array([[1.0], [2.0], [1.0], [3.0]], np.float32)
+    sure = np.array([False, False, True, False])
+    bank = Bank.build(z, np.zeros(4), np.array(["m"] * 4, object), np.arange(4), 9, sure)
+    assert (bank.z[:, 0].tolist(), bank.sure.tolist()) == ([1, 2, 3], [True, False, False])

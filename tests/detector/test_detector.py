@@ -206,6 +206,24 @@ def test_what_a_model_mines_stays_out_of_the_bank_and_widens_the_look(
     assert again.score(x).raw.tobytes() == d.score(x).raw.tobytes()
 
 
+def test_what_somebody_called_normal_is_never_mined_away(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The first half is mined; every tenth window of it was labelled, and stays on record."""
+    monkeypatch.setitem(MODELS, "ae", Mining)
+    x, y = waves(600), np.zeros(600, np.int64)
+    y[:150:10] = 1
+    d = Detector("ae", "ares", epochs=1).fit(x, y)
+    bank, trained = d._fitted().scorer.bank, d.report_["training"]
+    assert len(bank) == trained - trained // 2 + 15
+    step = x.shape[1] * 10**9
+    assert (bank.start[bank.sure] // step).tolist() == [*range(0, 150, 10)]
+    d.save(tmp_path / "model")
+    again = Detector.load(tmp_path / "model")
+    assert np.array_equal(again._fitted().scorer.bank.sure, bank.sure)
+    assert again.score(x).raw.tobytes() == d.score(x).raw.tobytes()
+
+
 def test_missing_cells_do_not_matter_whatever_they_hold(detector: Detector) -> None:
     x = waves(10)
     x[:, 2:4, 1] = NAN

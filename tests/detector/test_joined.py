@@ -106,6 +106,68 @@ def test_what_was_calibrated_comes_back_bit_by_bit(n: int) -> None:
     assert again.contributions(odd).tobytes() == joined.contributions(odd).tobytes()
 
 
+def named(lines: Floats, which: NDArray[np.bool_]) -> Floats:
+    return np.concatenate([lines, which[:, None]], axis=1)
+
+
+def test_what_is_like_the_called_normal_is_held_against_such_windows_only() -> None:
+    """Ten times as loud they are: by the units of their own, and the others by those of theirs."""
+    joined, rng = joined_of(), np.random.default_rng(1)
+    ordinary, loud = rng.exponential(size=(99, 4)), 10 * rng.exponential(size=(30, 4))
+    which = np.arange(129) >= 99
+    joined.calibrate(named(np.concatenate([ordinary, loud]), which))
+    odd = 8 * rng.exponential(size=(40, 4))
+    both = [
+        np.mean([TailUnits.fit(part[:, i])(odd[:, i]) for i in range(4)], axis=0)
+        for part in (ordinary, loud)
+    ]
+    some = np.arange(40) % 3 == 0
+    np.testing.assert_allclose(joined.join(named(odd, some)), np.where(some, both[1], both[0]))
+    again = joined_of()
+    again.recall(joined.arrays())
+    assert again.join(named(odd, some)).tobytes() == joined.join(named(odd, some)).tobytes()
+
+
+@pytest.mark.parametrize("few", [0, 1, 19])
+def test_too_few_of_them_are_held_against_all(few: int) -> None:
+    joined, plain, rng = joined_of(), joined_of(), np.random.default_rng(1)
+    lines, odd = rng.exponential(size=(99, 4)), rng.exponential(size=(9, 4))
+    joined.calibrate(named(lines, np.arange(99) < few))
+    plain.calibrate(lines)
+    every = np.ones(9, bool)
+    assert joined.join(named(odd, every)).tobytes() == plain.join(odd).tobytes()
+
+
+@pytest.mark.parametrize(("k", "wanted"), [(3, [0, 1, 1]), (9, [0, 0, 1])])
+def test_most_of_the_nearest_decide_whether_a_window_is_like_them(
+    k: int, wanted: list[int]
+) -> None:
+    """The nearest third of k: one of one; two of three, where at 3.4 it is one of three."""
+    z = np.arange(8, dtype=np.float32)[:, None]
+    sure = np.array([0, 0, 0, 1, 0, 0, 1, 1], bool)
+    bank = Bank.build(z, np.ones(8), np.array(["m"] * 8, object), np.arange(8), 8, sure)
+    joined = Joined(bank, ExactIndex(bank.z), k=k, alpha=0.5)
+    at = np.array([[1.1], [3.4], [7.0]], np.float32)
+    evidence = joined.evidence(at, np.zeros(3), np.zeros((3, 3)))
+    assert evidence[:, 4].tolist() == wanted
+
+
+def test_a_routine_that_was_called_normal_alarms_no_more_than_anything_else() -> None:
+    """Rare it stays; without the label it is in the history as well, and odd."""
+    spec, n = spec_of(), 1200
+    values = waves(n)
+    routine = np.arange(n) % 12 == 0
+    values[routine] += 3
+    windows, y = windows_of(values, spec), routine.astype(np.int64)
+    shares = []
+    for labels in (y, np.zeros(n, np.int64)):
+        detector = Detector(seed=1).fit_windows(windows, spec, y=labels)
+        raw = detector.score(values, windows.start).raw
+        line = np.quantile(raw[~routine], 0.95)
+        shares.append(float((raw[routine] > line).mean()))
+    assert shares[0] < 0.1 < 0.3 < shares[1]
+
+
 def test_each_line_names_its_sensors_as_loud_as_it_is() -> None:
     """Three tenths of the blame by one view, seven by the rest; by hand."""
     loud = np.array([[3.0, 0, 7], [0, 0, 0], [1, 1, 0]])
