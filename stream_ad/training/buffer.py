@@ -147,6 +147,11 @@ class Buffer:
         words[held] = word
         return TrainingSet(self.slots.windows(rows), _Y[words[rows]])
 
+    def left_out(self, now: int) -> Windows:
+        """Return a copy of the ripe windows of incidents that teach nothing at a time yet."""
+        held, word = self.standing(now)
+        return self.slots.windows(self.slots.ordered(held[~np.isin(word, [*TEACHES])]))
+
     def composition(self, now: int) -> dict[str, Any]:
         """Return what a training would learn from at a time, and what not and why: JSON values.
 

@@ -19,11 +19,13 @@ from stream_ad.config.groups import DEFAULT
 from stream_ad.errors import ModelError, NotEnoughHistory
 from stream_ad.progress import Progress, Silence
 from stream_ad.records import IncidentEvent, LabelRecord
+from stream_ad.training.alone import alone
 from stream_ad.training.buffer import Buffer
 from stream_ad.training.drift_watch import DriftWatch
 from stream_ad.training.fit import train
 from stream_ad.training.gate import Moved, Verdict, judge, split
 from stream_ad.training.history import History
+from stream_ad.training.moved import Account
 from stream_ad.training.shelf import whole
 from stream_ad.training.triggers import Cause, Triggers
 from stream_ad.versions import Version
@@ -244,8 +246,11 @@ class Retraining:
         config, spec = self._config, self._spec
         if self.champion is not None and self._since(newest) <= self.champion.effective_from:
             raise NotEnoughHistory("no event time is later than where the last version begins")
+        confirmed = self._ready(newest)
+        accepted = _machines(confirmed)
         windows, labels = self.buffer.training_set(newest)
-        y = labels.astype(np.int64)
+        taught = ~self._alone(windows, labels, accepted, newest, said)
+        windows, y = windows.take(taught), labels[taught].astype(np.int64)
         if len(windows) < config.training.min_windows:
             raise NotEnoughHistory(
                 f"{len(windows)} windows to learn from, training.min_windows is "
@@ -260,8 +265,6 @@ class Retraining:
         few = config.training.model_copy(update={"min_windows": 1})
         enough = config.model_copy(update={"training": few})
         detector = train(History(learned, newest), enough, spec, Silence(), y_learned)
-        confirmed = self._ready(newest)
-        accepted = _machines(confirmed)
         normal, anomalies = learned.take(y_learned == 0), windows.take(y < 0)
         verdict = self._judge(detector, normal, held_out, anomalies, accepted, newest)
         said["gate"] = verdict.to_json()
@@ -287,20 +290,57 @@ class Retraining:
         accepted: frozenset[str],
         newest: int,
     ) -> Verdict:
-        champion, moved = self.champion, self.record.get("moved")
+        champion = self.champion
         return judge(
             detector,
             None if champion is None else whole(champion.detector),
-            None if champion is None else whole((champion.reference or champion).detector),
+            self._reference,
             learned,
             held_out,
             anomalies,
             self._config,
             self._spec,
-            moved=None if moved is None else Moved.from_json(moved),
+            moved=self._moved,
             accepted=accepted,
             now=newest,
         )
+
+    def _alone(
+        self,
+        windows: Windows,
+        labels: NDArray[np.int8],
+        accepted: frozenset[str],
+        newest: int,
+        said: dict[str, Any],
+    ) -> NDArray[np.bool_]:
+        """Return the windows (n,) of machines that moved alone, and say whose they are."""
+        left_out, reference = np.zeros(len(windows), bool), self._reference
+        free = np.flatnonzero(labels == 0)
+        if reference is None or not len(free):
+            return left_out
+        others = Windows.concat([windows.take(labels != 0), self.buffer.left_out(newest)])
+        left_out[free] = alone(
+            reference,
+            windows.take(free),
+            others,
+            max_missing=self._config.windows.max_missing,
+            account=Account(reference, self._moved),
+            exempt=accepted,
+        )
+        names, counts = np.unique(windows.machine[left_out].astype(str), return_counts=True)
+        if len(names):
+            said["alone"] = dict(zip(names.tolist(), counts.tolist(), strict=True))
+        return left_out
+
+    @property
+    def _reference(self) -> Detector | None:
+        champion = self.champion
+        return None if champion is None else whole((champion.reference or champion).detector)
+
+    @property
+    def _moved(self) -> Moved | None:
+        moved = self.record.get("moved")
+        return None if moved is None else Moved.from_json(moved)
 
     def _promote(
         self, detector: Detector, said: dict[str, Any], accepted: frozenset[str], newest: int
@@ -360,4 +400,6 @@ def reason(said: Mapping[str, Any]) -> str:
     'due: 1,200 windows from 2024-01-01T00:00:00Z to 2024-01-02T00:00:00Z; passed: all'
     """
     span = f"{said['windows']:,} windows from {said['from']} to {said['to']}"
+    if alone := said.get("alone"):
+        span += f", none of {', '.join(alone)} on days when it moved and its group did not"
     return f"{said['cause']}: {span}; {said['gate']['sentence']}"
