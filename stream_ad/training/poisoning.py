@@ -13,7 +13,7 @@ from stream_ad.alerting.drift import DAY_NS
 from stream_ad.config import DriftConfig
 from stream_ad.training.moved import NONE, Account, Level, Moved, Pair
 from stream_ad.training.reference import GROUP
-from stream_ad.training.verdict import Check
+from stream_ad.training.verdict import Check, told_apart
 
 NAME = "moved"
 TOLD = 3  # machines that a sentence names
@@ -153,11 +153,11 @@ def _refusal(beyond: list[str], steps: Mapping[str, Step], drift: DriftConfig) -
     step = steps[name]
     i = step.worst
     bound = "drift.max_total" if step.total[i] > drift.max_total else "drift.max_per_day"
+    total, most = told_apart(float(step.total[i]), float(step.most[i]))
     said = (
-        f"{WHAT[i]} of what {_who(name)} showed lately scores at least {step.total[i]:.2f} more "
+        f"{WHAT[i]} of what {_who(name)} showed lately scores at least {total} more "
         f"than an operator last accepted as normal (the alarm line lies 1 from it), "
-        f"{step.before[i]:.2f} more at the last promotion; {bound} and noise allow "
-        f"{step.most[i]:.2f}"
+        f"{step.before[i]:.2f} more at the last promotion; {bound} and noise allow {most}"
     )
     if others:
         said += f"; so it is with {_some(others)}"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stream_ad.config import AlarmConfig, Config
 from stream_ad.training.injected import AlarmRate, finite_scores, injected, spreads, usable
-from stream_ad.training.verdict import Check
+from stream_ad.training.verdict import Check, told_apart
 from stream_ad.windows import Windows, WindowSpec
 
 if TYPE_CHECKING:
@@ -134,7 +134,8 @@ def _heard(pair: Pair, windows: Windows, seed: int) -> Iterator[tuple[str, tuple
 
 
 def _fell(what: str, before: float, after: float, most: float) -> str:
-    return f"recall of {what} fell from {before:.2f} to {after:.2f}, by more than {most:g}"
+    was, came = told_apart(before, after)
+    return f"recall of {what} fell from {was} to {came}, by more than {most:g}"
 
 
 def check_labelled(pair: Pair, anomalies: Windows, config: Config, spec: WindowSpec) -> Check:

@@ -8,6 +8,23 @@ from typing import Any
 
 from stream_ad.training.moved import Moved
 
+MOST_DECIMALS = 6
+
+
+def told_apart(*values: float) -> list[str]:
+    """Write figures with two decimals, or as many as it takes to see that they differ.
+
+    Examples
+    --------
+    >>> told_apart(0.98, 0.5), told_apart(3.9021, 3.8979), told_apart(1.0, 1.0)
+    (['0.98', '0.50'], ['3.902', '3.898'], ['1.00', '1.00'])
+    """
+    for decimals in range(2, MOST_DECIMALS + 1):
+        said = [f"{value:.{decimals}f}" for value in values]
+        if len(set(said)) == len(set(values)):
+            return said
+    return [f"{value:.2f}" for value in values]
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
