@@ -77,7 +77,7 @@ class AbortsOnce:
             self._deliver(once, outputs, states, *others)
             return
         once._producer.begin_transaction()
-        delivery._send(once._producer, [*outputs, *states], 5.0)
+        delivery.send(once._producer, [*outputs, *states], 5.0)
         once._producer.abort_transaction()
         raise Undelivered("for the test")
 
@@ -115,8 +115,8 @@ class FailsOnce:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.steps = 0
-        self._send = delivery._send
-        monkeypatch.setattr(delivery, "_send", self)
+        self._send = delivery.send
+        monkeypatch.setattr(delivery, "send", self)
 
     def __call__(self, *arguments: Any) -> None:
         self.steps += 1

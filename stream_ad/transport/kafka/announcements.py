@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import (
     KafkaError,
     KafkaTimeoutError,
@@ -18,10 +18,11 @@ from pydantic import ValidationError
 from stream_ad.config import KafkaConfig
 from stream_ad.errors import BrokerError
 from stream_ad.records import ModelRecord
-from stream_ad.transport.kafka.clients import plain_producer, reader
-from stream_ad.transport.kafka.failures import refusal, sentence
+from stream_ad.transport.kafka.clients import reader
+from stream_ad.transport.kafka.failures import sentence
 from stream_ad.transport.kafka.outgoing import Message
 from stream_ad.transport.kafka.patience import LONGEST_PAUSE_S, patiently
+from stream_ad.transport.kafka.saying import say
 from stream_ad.transport.kafka.waits import ANSWER_MS, CLOSE_S, PAUSE_S, POLL_MS
 
 PARTITION = 0  # of one: announcements have an order
@@ -56,24 +57,7 @@ def announce(config: KafkaConfig, record: ModelRecord) -> None:
     BrokerError
         It may not be told, or no broker takes it. The promotion stands; telling again is safe.
     """
-    doing = f"announcing promotion {record.promotion}"
-    producer: KafkaProducer = patiently(
-        lambda: plain_producer(config), doing, config, until=lambda: True, log=lambda _: None
-    )
-    message = announcement(config, record)
-    try:
-        producer.send(
-            message.topic, message.value, key=message.key, partition=message.partition
-        ).get(timeout=ANSWER_MS / 1000)
-    except KafkaTimeoutError as error:
-        raise BrokerError(
-            f"{doing}: topic {message.topic} does not exist or its broker does not answer; "
-            "`stream-ad topics create` makes it"
-        ) from error
-    except KafkaError as error:
-        raise refusal(error) from error
-    finally:
-        producer.close(timeout=CLOSE_S)
+    say(config, announcement(config, record), f"announcing promotion {record.promotion}")
 
 
 def followed(

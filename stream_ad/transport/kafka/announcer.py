@@ -11,7 +11,7 @@ from kafka.errors import KafkaError
 from stream_ad.config import KafkaConfig
 from stream_ad.records import ModelRecord
 from stream_ad.transport.kafka.announcements import announcement
-from stream_ad.transport.kafka.delivery import Undelivered
+from stream_ad.transport.kafka.delivery import Undelivered, send
 from stream_ad.transport.kafka.failures import Healing, classify, displacement, refusal, sentence
 from stream_ad.transport.kafka.waits import CLOSE_S
 
@@ -61,19 +61,9 @@ class Announcer:
             raise Undelivered(f"announcing a promotion: {sentence(error)}") from error
 
     def _tell(self, records: Sequence[ModelRecord]) -> None:
-        flush_s = self._config.transaction_timeout_s
+        messages = [announcement(self._config, record) for record in records]
         self._producer.begin_transaction()
-        sent = []
-        for record in records:
-            message = announcement(self._config, record)
-            sent.append(
-                self._producer.send(
-                    message.topic, message.value, key=message.key, partition=message.partition
-                )
-            )
-        self._producer.flush(timeout=flush_s)
-        for future in sent:  # without this look a commit that lost them returns normally
-            future.get(timeout=flush_s)
+        send(self._producer, messages, self._config.transaction_timeout_s)
         self._producer.commit_transaction()
 
     def close(self) -> None:

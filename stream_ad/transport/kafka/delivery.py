@@ -115,7 +115,7 @@ class ExactlyOnce:
         self._trace("begin")
         try:
             self._producer.begin_transaction()
-            _send(self._producer, [*outputs, *states], self._flush_s)
+            send(self._producer, [*outputs, *states], self._flush_s)
             self._producer.send_offsets_to_transaction(offsets, member)
             self._producer.commit_transaction()
         except TooLarge:
@@ -189,7 +189,7 @@ class AtLeastOnce:
     ) -> None:
         """See `Delivery.deliver`."""
         try:
-            _send(self._producer, outputs, self._flush_s)
+            send(self._producer, outputs, self._flush_s)
         except TooLarge:
             self._producer.close(timeout=CLOSE_S)  # refused for good by its own sequence numbers
             self._producer = self._make()
@@ -210,8 +210,18 @@ class AtLeastOnce:
         self._exactly.close()
 
 
-def _send(producer: KafkaProducer, messages: Iterable[Message], flush_s: float) -> None:
-    """Send messages and see every one acknowledged."""
+def send(producer: KafkaProducer, messages: Iterable[Message], flush_s: float) -> None:
+    """Send messages and see every one acknowledged.
+
+    In a transaction, without that, a commit that lost them returns normally.
+
+    Raises
+    ------
+    TooLarge
+        For its topic.
+    KafkaError
+        What the first that failed met; KafkaTimeoutError where that takes longer than ``flush_s``.
+    """
     sent: list[tuple[str, Any]] = []
     for message in messages:
         try:

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from kafka.errors import KafkaError, KafkaTimeoutError
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stream_ad.config import KafkaConfig
-from stream_ad.errors import BrokerError
 from stream_ad.records import LabelRecord
-from stream_ad.transport.kafka.clients import plain_producer
-from stream_ad.transport.kafka.failures import refusal
 from stream_ad.transport.kafka.following import Follower
-from stream_ad.transport.kafka.patience import patiently
-from stream_ad.transport.kafka.waits import ANSWER_MS, CLOSE_S
+from stream_ad.transport.kafka.outgoing import Message
+from stream_ad.transport.kafka.saying import say
 
 PARTITION = 0  # of one: what is said of an incident has an order
 REQUEST = b"train/"  # begins the keys of requests; those of labels are hexadecimal
@@ -100,19 +96,5 @@ class Labels:
 
 
 def _write(config: KafkaConfig, key: bytes, said: Said, doing: str) -> None:
-    topic, value = config.topics.labels, said.model_dump_json().encode()
-    producer = patiently(
-        lambda: plain_producer(config), doing, config, until=lambda: True, log=lambda _: None
-    )
-    try:
-        sent = producer.send(topic, value, key=key, partition=PARTITION)
-        sent.get(timeout=ANSWER_MS / 1000)
-    except KafkaTimeoutError as error:
-        raise BrokerError(
-            f"{doing}: topic {topic} does not exist or its broker does not answer; "
-            "`stream-ad topics create` makes it"
-        ) from error
-    except KafkaError as error:
-        raise refusal(error) from error
-    finally:
-        producer.close(timeout=CLOSE_S)
+    value = said.model_dump_json().encode()
+    say(config, Message(config.topics.labels, key, value, [], PARTITION), doing)
