@@ -10,10 +10,11 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, MetadataEmptyBrokerList, UnknownError
 from kafka.structs import ConsumerGroupMetadata, MemberState
 
+from stream_ad.config import KafkaConfig
 from stream_ad.transport.kafka import clients
 from stream_ad.transport.kafka.delivery import Undelivered
 from stream_ad.transport.kafka.membership import Group, Polled
@@ -343,3 +344,67 @@ def test_with_the_shortest_polls_a_member_comes_out_of_every_rebalance(place: Pl
             return bool(seen)
 
         assert until(comes, PATIENCE_S, pause_s=0)
+
+
+# ------------------------------------------------------------------ partitions that wait
+
+
+HELD, FEW_AT_ONCE, ALL_OF = 1_500, 70, range(4)  # one fetch is given out in many polls
+Offsets = dict[int, list[int]]
+
+
+def read(group: Group, found: Offsets, done: Callable[[], bool]) -> None:
+    """Poll until it is done, and note the offsets that come."""
+    end = time.monotonic() + PATIENCE_S / 3
+    while not done():
+        assert time.monotonic() < end, {number: len(rows) for number, rows in found.items()}
+        for partition, rows in group.poll(100).records.items():
+            found[partition] += [row.offset for row in rows]
+
+
+@pytest.mark.parametrize(("waiting", "back"), [(1, None), (1, 300), (3, None), (3, 300)])
+def test_partitions_paused_in_the_midst_of_what_was_fetched_go_on(
+    kafka: str,
+    create_topic: CreateTopic,
+    unique: Callable[[str], str],
+    waiting: int,
+    back: int | None,
+) -> None:
+    """The client by itself gives out no more of them, and fetches no more."""
+    topic, everything = create_topic("input", len(ALL_OF)), [*range(HELD)]
+    with KafkaProducer(bootstrap_servers=kafka) as producer:
+        for number in everything:
+            for partition in ALL_OF:
+                producer.send(topic, b"%d" % number, partition=partition)
+        producer.flush()
+    config = KafkaConfig(bootstrap_servers=(kafka,), group_id=unique("group"))
+    group = Group(lambda: clients.group_consumer(config, 0, FEW_AT_ONCE), topic, 30.0)
+    found: Offsets = {partition: [] for partition in ALL_OF}
+    paused: set[int] = set()
+
+    def begun() -> set[int]:
+        return {p for p, rows in found.items() if 0 < len(rows) < HELD} - paused
+
+    def is_whole(partitions: set[int]) -> bool:
+        return all(len(found[partition]) >= HELD for partition in partitions)
+
+    try:
+        while group.held != {*ALL_OF}:
+            group.poll()
+        for partition in ALL_OF:
+            group.seek(partition, 0)
+        for _ in range(waiting):
+            read(group, found, lambda: bool(begun()))
+            paused |= begun()
+            group.pause(paused)
+        read(group, found, lambda: is_whole({*ALL_OF} - paused))
+        for partition in paused:
+            assert len(found[partition]) < HELD
+            if back is not None:
+                group.seek(partition, back)
+                found[partition] = everything[:back]
+        group.pause(paused, going_on=True)
+        read(group, found, lambda: is_whole(paused))
+    finally:
+        group.close()
+    assert found == dict.fromkeys(ALL_OF, everything)
