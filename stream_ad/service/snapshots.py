@@ -53,6 +53,27 @@ class Known:
     buffer: Buffer
     record: dict[str, Any]
 
+    def forget(self, now: int) -> None:
+        """Drop what is known of incidents and labels of which no window is held any more.
+
+        A label that comes from before that teaches nothing, and is passed over.
+
+        Parameters
+        ----------
+        now : int
+            Event time in ns.
+        """
+        record, first = self.record, self.record.get("forgotten", {}) | self.buffer.earliest()
+        self.buffer.forget(now)
+        record["forgotten"] = first
+        record["heard"] = [
+            [name, *said, at, machine]
+            for name, *said, at, machine in record.get("heard", ())
+            if machine not in first or parse_rfc3339(at) >= first[machine]
+        ]
+        names = {one[0] for one in record["heard"]}
+        record["confirmed"] = [name for name in record.get("confirmed", ()) if name in names]
+
 
 class Snapshots:
     """Saves what is known beside the detectors, or on this machine where those lie elsewhere.
@@ -94,7 +115,7 @@ class Snapshots:
         return found, rest["intake"]
 
     def save(self, known: Mapping[str, Known], intake: Mapping[str, Any]) -> None:
-        """Save it: all of it or nothing.
+        """Save it, but for what matters no more: all of it or nothing.
 
         Raises
         ------
@@ -102,6 +123,9 @@ class Snapshots:
             The one before stays.
         """
         folder = self.folder / str(self._next())
+        newest = intake["newest"]
+        for one in known.values() if newest is not None else ():
+            one.forget(newest)
         for place, (name, one) in enumerate(known.items()):
             extra = {"members": self._members, "record": one.record}
             save(folder / name, one.buffer, extra if place else extra | {"intake": intake})

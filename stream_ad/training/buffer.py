@@ -200,10 +200,12 @@ class Buffer:
 
         For streams without end. A buffer that is built anew from the records needs them all.
         """
-        slots = self.slots
-        held = slots.at(WAITING), np.flatnonzero(slots.place != EMPTY)
-        unripe, oldest = (_earliest(slots, rows) for rows in held)
-        self.quarantine.forget(now, unripe, oldest)
+        unripe = _earliest(self.slots, self.slots.at(WAITING))
+        self.quarantine.forget(now, unripe, self.earliest())
+
+    def earliest(self) -> dict[str, int]:
+        """Return the start of the earliest window held of each machine, in ns."""
+        return _earliest(self.slots, np.flatnonzero(self.slots.place != EMPTY))
 
     @property
     def heard(self) -> bool:

@@ -7,7 +7,7 @@ trained when, and on what, follows from the records, the incidents and the label
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -204,9 +204,14 @@ class Retraining:
 
     def _hear(self, newest: int) -> None:
         """Let labels count whose time has come."""
+        first = self.record.get("forgotten", {})  # by machine: before that no window is held
+        for label in [one for one in self._labels.values() if one.machine_id in first]:
+            if parse_rfc3339(label.labelled_at) < first[label.machine_id]:
+                del self._labels[label.incident_id]
         heard = {tuple(one) for one in self.record["heard"]}
         for label in self._labels.values():
-            key = (label.incident_id, label.label, label.new_normal)
+            said = label.label, label.new_normal, label.labelled_at, label.machine_id
+            key = (label.incident_id, *said)
             if key in heard or parse_rfc3339(label.labelled_at) > newest:
                 continue
             self.record["heard"] = [
@@ -216,9 +221,12 @@ class Retraining:
             self._quarantine.label(label)
             self._triggers.labelled(1)
             self.record.pop("again", None)
-        if newest >= self.record.get("again", newest) and (ready := self._ready(newest)):
-            self.record["again"] = newest + AGAIN_NS
-            self._triggers.labelled(0, new_normal=len(ready))
+        in_vain = newest < self.record.get("again", newest) and self.record.get("in_vain")
+        tried = {*(in_vain or ())}
+        if fresh := self._ready(newest, tried):
+            names = {label.incident_id for label in fresh}
+            self.record |= {"again": newest + AGAIN_NS, "in_vain": sorted(tried | names)}
+            self._triggers.labelled(0, new_normal=len(fresh))
 
     def _waiting(self) -> list[LabelRecord]:
         """Return the labels that say new normal, count already and are not learned yet."""
@@ -229,12 +237,13 @@ class Retraining:
             if name in self._labels
         ]
 
-    def _ready(self, newest: int) -> list[LabelRecord]:
-        """Return those of them that there are windows to learn from."""
+    def _ready(self, newest: int, tried: Container[str] = ()) -> list[LabelRecord]:
+        """Return those of them that there are windows to learn from, but for those tried."""
         return [
             label
             for label in self._waiting()
-            if self.buffer.normal_since(
+            if label.incident_id not in tried
+            and self.buffer.normal_since(
                 None if label.new_normal == "group" else label.machine_id,
                 parse_rfc3339(label.started_at),
                 newest,

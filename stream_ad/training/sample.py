@@ -109,9 +109,10 @@ def labelled_first(key: Keys, start: Starts, tag: Tags, label: NDArray[np.int8],
     key, start, tag : arrays (m,)
         As of `smallest`.
     label : int8 array (m,)
-        0: not labelled. Each other value is sure of half the places, if it can fill them, so
-        that many windows of one label do not push out the few of the other; what is left goes to
-        labelled windows of any kind, then to the others, each time by key.
+        0: not labelled. These are sure of a quarter of the places, if they can fill them: what
+        nobody keeps nobody can label. Each other value is sure of half of the rest, so that many
+        windows of one label do not push out the few of the other; what is left goes to labelled
+        windows of any kind, then to the others, each time by key.
     n : int
 
     Returns
@@ -130,8 +131,9 @@ def labelled_first(key: Keys, start: Starts, tag: Tags, label: NDArray[np.int8],
         rows = np.flatnonzero(among & ~chosen)
         chosen[rows[smallest(key[rows], start[rows], tag[rows], most)]] = True
 
+    choose(label == 0, n // 4)
     for value in np.unique(label[label != 0]):
-        choose(label == value, n // 2)
+        choose(label == value, (n - n // 4) // 2)
     choose(label != 0, n - int(chosen.sum()))
     choose(label == 0, n - int(chosen.sum()))
     return chosen

@@ -70,6 +70,24 @@ def test_its_quarantine_goes_on_with_the_record(tmp_path: Path) -> None:
     assert "m" in loaded.buffer.quarantine
 
 
+def test_of_closed_incidents_only_those_are_saved_that_windows_may_lie_in(tmp_path: Path) -> None:
+    here = snapshots_of(config_of(tmp_path, training={"quarantine_s": 100}))
+    known = filled(here, 90_000)
+    record = known["default"].record["quarantine"]
+    for number in range(2_000):
+        since = number * 90 * NS
+        record[f"{number:016x}"] = {
+            "machine": "m", "since": since, "end": since + 20 * NS, "told": since, "label": None,
+        }  # fmt: skip
+    label = {"word": "normal", "new_normal": "no", "at": 50 * NS}
+    record[f"{0:016x}"]["label"] = label  # a window of it is held
+    here.save(known, INTAKE | {"newest": 180_000 * NS})
+    left = here.load()[0]["default"].record["quarantine"]
+    assert left[f"{0:016x}"]["label"] == label
+    assert f"{1_999:016x}" in left
+    assert len(left) < 50
+
+
 def test_only_the_last_one_stays_on_disk(tmp_path: Path) -> None:
     here = snapshots_of(config_of(tmp_path))
     for windows in (10, 20, 30):

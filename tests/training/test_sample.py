@@ -101,9 +101,10 @@ def test_a_half_life_of_a_second_in_our_days_is_told_apart() -> None:
 def slow(key: Keys, start: Starts, label: list[int], n: int) -> set[int]:
     """Choose one window after another."""
     order = sorted(range(len(key)), key=lambda i: (key[i], -start[i]))
-    sure = {i for value in (3, 5) for i in [i for i in order if label[i] == value][: n // 2]}
+    places = {0: n // 4, 3: (n - n // 4) // 2, 5: (n - n // 4) // 2}
+    sure = {i for v, most in places.items() for i in [i for i in order if label[i] == v][:most]}
     labelled = [i for i in order if label[i] and i not in sure]
-    others = [i for i in order if not label[i]]
+    others = [i for i in order if not label[i] and i not in sure]
     return {*sure, *[*labelled, *others][: n - len(sure)]}
 
 
