@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stream_ad.config import Config
 from stream_ad.config.groups import DEFAULT
-from stream_ad.versions import Version, active
+from stream_ad.versions import OfGroup, active
 
 
 class Groups:
@@ -64,7 +64,7 @@ class Groups:
         return {name: rows for name, rows in found.items() if len(rows)}
 
     def active(
-        self, versions: Sequence[Version], machine: NDArray[np.object_], end: NDArray[np.int64]
+        self, versions: Sequence[OfGroup], machine: NDArray[np.object_], end: NDArray[np.int64]
     ) -> NDArray[np.int64]:
         """Return, per window, the place of the version in effect; -1 for none.
 
@@ -72,7 +72,7 @@ class Groups:
 
         Parameters
         ----------
-        versions : sequence of Version
+        versions : sequence of Version or Removed
             Of all groups, in the order of their promotion.
         machine : object array (n,)
         end : int64 array (n,)

@@ -28,12 +28,13 @@ from stream_ad.alerting import (
 from stream_ad.config import Config
 from stream_ad.config.groups import DEFAULT
 from stream_ad.description import Describe
+from stream_ad.errors import ArtifactNotFound
 from stream_ad.groups import Groups
 from stream_ad.machines import Machines
 from stream_ad.state import MachineState
 from stream_ad.transport.base import Batch, Outputs, ScoreRow, Told
-from stream_ad.versions import Version
-from stream_ad.windows import Windows, WindowSpec, missing_share
+from stream_ad.versions import OfGroup, Removed, Version
+from stream_ad.windows import Windows, WindowSpec, missing_share, rfc3339
 
 if TYPE_CHECKING:
     from stream_ad.detector.line import AlarmLine
@@ -118,8 +119,11 @@ class Pipeline:
         The machines of each partition, as they stand after the last batch.
     versions : list of Version
         In the order of their promotion.
-    counts_in : dict of int to int
-        How many of them, from the first on, count in a partition.
+    removed : sequence of Removed
+        Versions that scored once and are there no more.
+    counts_in : dict of int to sequence of int
+        Places of the versions that count in a partition, of ``versions`` and, behind them, of
+        ``removed``.
     groups : Groups
         Which machine belongs to which group.
     mute : Mute
@@ -138,9 +142,11 @@ class Pipeline:
         states: Mapping[str, MachineState] | None = None,
         *,
         keep: bool = False,
+        removed: Sequence[Removed] = (),
     ) -> None:
         self.config, self.spec, self.versions = config, spec, [*versions]
-        self.counts_in: dict[int, int] = {}
+        self.removed = removed
+        self.counts_in: dict[int, Sequence[int]] = {}
         self.judged: list[Judged] = []
         self._keep = keep
         self.partitions: dict[int, Machines] = {}
@@ -164,7 +170,28 @@ class Pipeline:
 
     def activate(self, partition: int, upto: int) -> None:
         """Let the first ``upto`` versions count in a partition, from the next batch on."""
-        self.counts_in[partition] = upto
+        self.counts_in[partition] = range(upto)
+
+    def count_only(self, partition: int, promotions: Mapping[str, int] | None) -> None:
+        """Let count in a partition what counted there in another run, from the next batch on.
+
+        Parameters
+        ----------
+        partition : int
+        promotions : mapping of str to int, or None
+            The newest that counted, by group; of a group that is not there none did. None: all
+            versions count.
+        """
+        if promotions is None:
+            self.activate(partition, len(self.versions))
+            return
+        known: list[OfGroup] = [*self.versions, *self.removed]
+        counted = [
+            (one.promotion, place)
+            for place, one in enumerate(known)
+            if one.promotion <= promotions.get(one.model_id, 0)
+        ]
+        self.counts_in[partition] = [place for _, place in sorted(counted)]
 
     def adopt(self, version: Version) -> None:
         """Let another version score, in every partition, what ends when it takes effect or later.
@@ -175,7 +202,7 @@ class Pipeline:
             It replaces those before it that take effect no earlier.
         """
         self.offer(version)
-        self.counts_in = dict.fromkeys(self.partitions, len(self.versions))
+        self.counts_in = dict.fromkeys(self.partitions, range(len(self.versions)))
 
     def _expect_sensors(self) -> None:
         known = [version.detector.known for version in self.versions]
@@ -189,7 +216,10 @@ class Pipeline:
         return self._rules[self.groups.of(machine)]
 
     def active(
-        self, machine: NDArray[np.object_], end: NDArray[np.int64], upto: int | None = None
+        self,
+        machine: NDArray[np.object_],
+        end: NDArray[np.int64],
+        counting: Sequence[int] | None = None,
     ) -> NDArray[np.int64]:
         """Return which version scores each window; -1 for none.
 
@@ -198,10 +228,14 @@ class Pipeline:
         machine : object array (n,)
         end : int64 array (n,)
             Window ends in ns.
-        upto : int, optional
-            How many of the versions count; all by default.
+        counting : sequence of int, optional
+            As of ``counts_in``; all versions by default.
         """
-        return self.groups.active(self.versions[:upto], machine, end)
+        if counting is None:
+            return self.groups.active(self.versions, machine, end)
+        known: list[OfGroup] = [*self.versions, *self.removed]
+        found = self.groups.active([known[place] for place in counting], machine, end)
+        return np.array([*counting, -1], np.int64)[found]
 
     def newest(self) -> int | None:
         """Return the newest event time accepted; None before any."""
@@ -212,7 +246,7 @@ class Pipeline:
         """Go on with the machines of a partition; a partition that is not taken over is new."""
         machines = Machines(self.spec, self.config.input.format, states)
         self.partitions[partition] = machines
-        self.counts_in[partition] = len(self.versions)
+        self.activate(partition, len(self.versions))
         return machines
 
     def release(self, partition: int) -> None:
@@ -242,6 +276,11 @@ class Pipeline:
         -------
         Outputs
             Per machine in order of window end; dead letters as they came.
+
+        Raises
+        ------
+        ArtifactNotFound
+            What scored a window in the run that is followed is there no more.
         """
         dead = [letter for batch in batches for letter in batch.dead]
         outputs = Outputs([], [], dead)
@@ -303,10 +342,19 @@ class Pipeline:
             self.counted.update(machines.counted)
             parts.append(closed)
             states.extend(map(machines.states.__getitem__, closed.machine))
-            end, upto = closed.start + self.spec.window_ns, self.counts_in[batch.partition]
-            version.append(self.active(closed.machine, end, upto))
+            end, counting = closed.start + self.spec.window_ns, self.counts_in[batch.partition]
+            version.append(self.active(closed.machine, end, counting))
+            self._expect_there(version[-1], closed.machine, end)
         windows = Windows.concat([part for part in parts if len(part)] or parts[:1])
         return windows, states, np.concatenate(version)
+
+    def _expect_there(
+        self, version: NDArray[np.int64], machine: NDArray[np.object_], end: NDArray[np.int64]
+    ) -> None:
+        for row in np.flatnonzero(version >= len(self.versions)):
+            one = self.removed[version[row] - len(self.versions)]
+            window = f"the window of {machine[row]} that ends at {rfc3339(int(end[row]))}"
+            raise ArtifactNotFound(f"{window} was scored by {one.why}")
 
     def _machines(self, partition: int) -> Machines:
         known = self.partitions.get(partition)

@@ -26,7 +26,9 @@ from stream_ad.records import LabelRecord
 from stream_ad.state import MachineState
 from stream_ad.stream import stream
 from stream_ad.training.followed import Followed, follow
-from stream_ad.training.replayed import check_training, who_scores
+from stream_ad.training.labels_used import account, in_vain
+from stream_ad.training.removed import find_removed
+from stream_ad.training.replayed import TRAININGS, check_training, who_scores
 from stream_ad.transport.base import Batch, Outputs, Source
 from stream_ad.transport.durable import writing
 from stream_ad.transport.files import FileSource, open_source
@@ -126,7 +128,7 @@ def replay(
     source = _open(options, config, spec, progress)
     if options.baselines:
         check_baselines()
-    labels = None if options.labels is None else _labels(options.labels)
+    labels = None if options.labels is None else _labels(options.labels, config, progress)
     identity, digest = source.identity(), _digest(options, config, labels)
     with FileSink(
         options.out,
@@ -147,13 +149,17 @@ def replay(
         if restored is None:
             _clear(options.out)
         until = options.train_until
-        counted_live = () if isinstance(source, FileSource) else source.counted()
+        counted_live = None if isinstance(source, FileSource) else source.counted()
         versions, learning = who_scores(
             source, config, until, sink, options.out, progress, labels, counted_live
         )
         shape = config.input.format
         states = {m: MachineState.from_bytes(r, spec, shape) for m, r in records.items()}
-        pipeline = Pipeline(config, spec, versions, states, keep=learning is not None)
+        removed = []
+        if not isinstance(source, FileSource) and counted_live:
+            removed = find_removed(source, config, progress)
+        keep = learning is not None
+        pipeline = Pipeline(config, spec, versions, states, keep=keep, removed=removed)
         rows = source.rows()
         progress.stage("scoring", rows)
         counts = sink.extra.setdefault("counts", {})
@@ -171,6 +177,7 @@ def replay(
             options.label_column,
             progress,
             None if learning is None else learning.tried,
+            _account(labels, pipeline, sink.extra.get(TRAININGS, {})),
         )
         return evaluate(options.out, evaluation, baselines=options.baselines)
 
@@ -240,10 +247,23 @@ def _spare_input(options: ReplayOptions) -> None:
             raise ConfigError("--out", str(options.out), allowed)
 
 
-def _labels(file: Path) -> Sequence[LabelRecord]:
+def _labels(file: Path, config: Config, progress: Progress) -> Sequence[LabelRecord]:
     from stream_ad.transport.label_records import read_label_records
 
-    return read_label_records(file)
+    labels = read_label_records(file)
+    if warning := in_vain(labels, config):
+        progress.note(warning)
+    return labels
+
+
+def _account(
+    labels: Sequence[LabelRecord] | None, pipeline: Pipeline, trainings: dict[str, Any]
+) -> dict[str, int] | None:
+    """Return what became of the labels."""
+    if labels is None:
+        return None
+    machines = {name for held in pipeline.partitions.values() for name in held.states}
+    return account(labels, pipeline.groups, trainings, machines)
 
 
 def _digest(options: ReplayOptions, config: Config, labels: Sequence[LabelRecord] | None) -> str:

@@ -77,14 +77,50 @@ class Version:
         return bool(self.accepted) and (machine in self.accepted or "*" in self.accepted)
 
 
-def scoring(versions: Sequence[Version]) -> list[int]:
-    """Return the places of the versions that score something, ascending in ``effective_from``.
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A version that scored once and cannot be loaded any more: no window may need it.
+
+    ``why`` says so, and what to do. The others are as of a `Version`.
+    """
+
+    model_id: str
+    promotion: int
+    effective_from: int
+    why: str
+
+
+class Timed(Protocol):
+    """What takes effect at some time: a version, a promotion."""
+
+    @property
+    def effective_from(self) -> int:
+        """First window end in ns."""
+        ...
+
+
+class OfGroup(Timed, Protocol):
+    """What was promoted in a machine group."""
+
+    @property
+    def model_id(self) -> str:
+        """The group."""
+        ...
+
+    @property
+    def promotion(self) -> int:
+        """Number of the promotion."""
+        ...
+
+
+def scoring(versions: Sequence[Timed]) -> list[int]:
+    """Return the places of what scores something, ascending in ``effective_from``.
 
     One that is followed by another that takes effect no later never scores.
 
     Parameters
     ----------
-    versions : sequence of Version
+    versions : sequence of Version or Promotion
         In the order of their promotion.
 
     Examples
@@ -102,7 +138,7 @@ def scoring(versions: Sequence[Version]) -> list[int]:
     return kept[::-1]
 
 
-def active(versions: Sequence[Version], end: NDArray[np.int64]) -> NDArray[np.int64]:
+def active(versions: Sequence[Timed], end: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return, per window end, the place of the newest version in effect; -1 for none.
 
     Parameters

@@ -35,7 +35,7 @@ ALLOWED = {
     "transport": "windows records config errors",
     "machines": "state alerting transport windows",
     "pipeline": "groups machines state versions description alerting transport windows records "
-    "config",
+    "config errors",
     "stream": "pipeline progress transport",
     "training": "detector groups versions machines state alerting transport windows records config "
     "progress errors",

@@ -37,8 +37,8 @@ def list_(
     from stream_ad.cli.model_list import Listing
 
     settings = _settings(config)
-    decisions = _decisions(settings)
-    for name in ["default", *settings.groups] if group is None else [group]:
+    decisions = _decisions(settings, group)
+    for name in _groups(settings) if group is None else [group]:
         listing = Listing.read(decisions, name)
         if as_json:
             typer.echo(json.dumps(listing.to_json()))
@@ -57,7 +57,7 @@ def show(
 
     from stream_ad.cli.model_show import Summary
 
-    summary = Summary.read(_decisions(_settings(config)), version, group)
+    summary = Summary.read(_decisions(_settings(config), group), version, group)
     typer.echo(json.dumps(summary.to_json()) if as_json else "\n".join(summary.lines()))
 
 
@@ -70,21 +70,24 @@ def promote(
     A replay lets it score what ends after its history, and not before what scores now began.
     """
     settings = _settings(config)
-    _tell(settings, _decisions(settings).promote_by_hand(version, reason, group))
+    _tell(settings, _decisions(settings, group).promote_by_hand(version, reason, group))
 
 
 @models.command()
 def rollback(
     config: ConfigFile,
     to: Annotated[
-        int | None, typer.Option(min=1, help="A version that scored; the one before, by default.")
+        int | None, typer.Option(min=1, help="Any version that scored once, instead.")
     ] = None,
     group: Group = "default",
     reason: Reason = BY_HAND,
 ) -> None:
-    """Go back to the version before, or to another one that scored once."""
+    """Go back to the version that scored before the one that scores now.
+
+    Another rollback goes back one more, never to a version that one went back from; --to does.
+    """
     settings = _settings(config)
-    _tell(settings, _decisions(settings).rollback(group, to, reason))
+    _tell(settings, _decisions(settings, group).rollback(group, to, reason))
 
 
 @models.command()
@@ -102,9 +105,8 @@ def retrain(
     from stream_ad.errors import ConfigError
 
     settings = load_config(config)
-    names = ["default", *settings.groups]
-    if group not in names:
-        raise ConfigError("--group", group, ", ".join(names))
+    if group not in _groups(settings):
+        raise ConfigError("--group", group, ", ".join(_groups(settings)))
     if not settings.kafka.bootstrap_servers:
         raise ConfigError("kafka.bootstrap_servers", [], "the brokers of the running service")
     from stream_ad.transport.kafka.labels import TrainRequest, write_request
@@ -127,12 +129,25 @@ def _settings(file: Path) -> Config:
     return settings
 
 
-def _decisions(settings: Config) -> Decisions:
+def _groups(settings: Config) -> list[str]:
+    return ["default", *settings.groups]
+
+
+def _decisions(settings: Config, group: str | None) -> Decisions:
+    """Return the registry's decisions; a group must be of the settings, or known there."""
+    from stream_ad.errors import ConfigError
     from stream_ad.training.decisions import Decisions
     from stream_ad.training.store import open_store
 
     assert settings.registry.uri is not None
-    return Decisions(open_store(settings.registry.uri))
+    found = Decisions(open_store(settings.registry.uri))
+    if group in {None, *_groups(settings)}:
+        return found
+    assert group is not None
+    if not found.numbers(group):
+        allowed = f"{', '.join(_groups(settings))}, or another one with detectors in {found.where}"
+        raise ConfigError("--group", group, allowed)
+    return found
 
 
 def _tell(settings: Config, promotion: Promotion) -> None:

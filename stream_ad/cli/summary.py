@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from stream_ad.training.labels_used import sentences
+
 # heading, section of the metrics, key, format
 COLUMNS = (
     ("AUC-ROC", "ranking", "auc_roc", ".3f"),
@@ -58,6 +60,7 @@ def summary_lines(metrics: dict[str, Any]) -> Iterator[str]:
         yield "counted: " + ", ".join(f"{k} {v:,}" for k, v in sorted(counted.items()))
     if tried := metrics.get("trainings"):
         yield from _trainings(tried)
+    yield from sentences(metrics.get("labels", {}))
     if not windows["scored"]:
         yield (
             f"nothing was scored: of {windows['closed']:,} windows {windows['before_model']:,} end "

@@ -29,6 +29,7 @@ from stream_ad.progress import Progress
 from stream_ad.report import Timeline, write_report
 from stream_ad.training.fit import sensors_without_history
 from stream_ad.training.history import History, Sized, collect_history
+from stream_ad.training.labels_used import sentences
 from stream_ad.transport.durable import put
 from stream_ad.transport.files import FileSource
 from stream_ad.transport.labels import read_labels
@@ -65,6 +66,8 @@ class Evaluation:
     progress : Progress
     trainings : sequence of dict or None
         A record of each training on the way; None where none was to be.
+    told : mapping of str to int or None
+        What became of the labels that operators gave, as of `labels_used.account`.
     """
 
     source: Recording
@@ -73,6 +76,7 @@ class Evaluation:
     label_column: str | None
     progress: Progress
     trainings: Sequence[Mapping[str, Any]] | None = None
+    told: Mapping[str, int] | None = None
 
     @property
     def since(self) -> int:
@@ -186,6 +190,7 @@ def _facts(run: Run, evaluation: Evaluation, rows: LabelledRows | None) -> dict[
     }
     version = pipeline.versions[-1]
     opened = Counter(event.kind for event in run.events if event.event == "opened")
+    also = {"trainings": evaluation.trainings, "labels": evaluation.told}
     return {
         "machines": len(states),
         "sensors_without_history": sensors_without_history(version.detector, pipeline.spec),
@@ -196,7 +201,7 @@ def _facts(run: Run, evaluation: Evaluation, rows: LabelledRows | None) -> dict[
         "budget": evaluation.budget(run, rows, pipeline),
         "model": _model(version),
         "versions": {"stream_ad": __version__, "python": platform.python_version()},
-    } | ({} if evaluation.trainings is None else {"trainings": [*evaluation.trainings]})
+    } | {key: value for key, value in also.items() if value is not None}
 
 
 def _line(pipeline: Pipeline) -> dict[str, Any]:
@@ -296,6 +301,7 @@ def _notes(evaluation: Evaluation, line: Mapping[str, Any]) -> list[str]:
         f"An incident opens at {config.alarm.m} alarms among the last {config.alarm.n} windows "
         f"and closes after {config.alarm.close_after} windows without one.",
         swallowing_words(config.drift, spec.hop_ns, retrains=evaluation.trainings is not None),
+        *(f"{one[:1].upper()}{one[1:]}." for one in sentences(evaluation.told or {})),
         *_moves(line, config.drift),
         *_away(line),
     ]

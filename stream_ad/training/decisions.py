@@ -14,7 +14,7 @@ from stream_ad.training.promotions import (
     Refusal,
     loadable,
     now_text,
-    standing,
+    previous,
 )
 from stream_ad.training.store import CARD, folder_of
 from stream_ad.windows.spec import parse_rfc3339
@@ -37,6 +37,7 @@ class Decisions(DecisionLog):
         accepted: Sequence[str] = (),
         figures: Mapping[str, Any] | None = None,
         after: int | None = None,
+        takes_back: int = 0,
     ) -> Promotion:
         """Let a version score what ends at ``effective_from`` or later.
 
@@ -57,6 +58,8 @@ class Decisions(DecisionLog):
             JSON values: what it was judged by.
         after : int, optional
             Number of the newest promotion that this decision knew of, 0 for none.
+        takes_back : int
+            Of a rollback: number of the promotion that scored till then.
 
         Raises
         ------
@@ -89,6 +92,7 @@ class Decisions(DecisionLog):
                 made_at=now_text(),
                 accepted=tuple(accepted),
                 figures=dict(figures or {}),
+                takes_back=takes_back,
             )
             if reference not in self.numbers(group):
                 raise ArtifactNotFound(
@@ -145,12 +149,13 @@ class Decisions(DecisionLog):
         """Promote the version that scored before, or another one that did once.
 
         It takes effect from when on the one that scores now did, and drift is judged as it was.
+        Another rollback goes back one more, never to a version that one went back from.
 
         Parameters
         ----------
         group : str
         to : int, optional
-            A version; by default the one before. A second rollback goes back one more.
+            A version; by default the one before.
         reason : str
             A sentence.
 
@@ -174,6 +179,7 @@ class Decisions(DecisionLog):
             group,
             reference=target.reference,
             after=now.number,
+            takes_back=now.number,
         )
 
     def promote_by_hand(
@@ -253,16 +259,19 @@ class Decisions(DecisionLog):
             ) from error
 
     def _target(self, made: Sequence[Promotion], to: int | None, group: str) -> Promotion:
-        candidates = standing(made)[:-1][-1:]
+        found = previous(made)
         if to is not None:
-            candidates = [one for one in made if to == one.version != made[-1].version][-1:]
-        if candidates:
-            return candidates[0]
-        others = sorted({one.version for one in made[:-1]} - {one.version for one in made[-1:]})
+            found = next((one for one in made[::-1] if to == one.version != made[-1].version), None)
+        there = {*self.numbers(group)}
+        if found is not None and found.version in there:
+            return found
+        lack = "no version to go back to" + ("" if to is None else f" of number {to}")
+        if found is not None:
+            lack = f"version {found.version}, which scored before, was removed (registry.keep)"
+        others = {one.version for one in made[:-1]} - {one.version for one in made[-1:]}
+        listed = ", ".join(f"{n}{'' if n in there else ' (removed)'}" for n in sorted(others))
         raise ArtifactNotFound(
-            f"{self.where}/{group}: no version to go back to"
-            + ("" if to is None else f" of number {to}")
-            + f"; versions that scored before: {', '.join(map(str, others)) or 'none'}"
+            f"{self.where}/{group}: {lack}; versions that scored before: {listed or 'none'}"
         )
 
     def _whole(self, version: int, made: Sequence[Promotion], group: str) -> str:
@@ -301,7 +310,7 @@ def needed(promotions: Sequence[Promotion], newest: set[int]) -> set[int]:
     >>> sorted(needed(made, {5}))
     [2, 4, 5]
     """
-    pair = standing(promotions)[-2:]
+    pair = [one for one in (*promotions[-1:], previous(promotions)) if one is not None]
     kept = newest | {version for one in pair for version in (one.version, one.reference)}
     while True:  # a version that stays as a reference can let an earlier promotion score again
         more = {one.reference for one in loadable(promotions, kept)} - kept

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from stream_ad.config import Config
@@ -11,8 +10,8 @@ from stream_ad.errors import ArtifactNotFound, BrokerError, StateError
 from stream_ad.groups import Groups
 from stream_ad.progress import Progress
 from stream_ad.training.fleet import load_all
-from stream_ad.training.promotions import Promotion, loadable
-from stream_ad.training.registry import DEFAULT_GROUP, Registry
+from stream_ad.training.registry import Registry
+from stream_ad.training.removed import lacks, may_have_scored
 from stream_ad.transport.base import Batch, Source
 from stream_ad.versions import Version
 from stream_ad.windows import WindowSpec
@@ -41,15 +40,19 @@ def follow(source: TopicRange, config: Config, extra: dict[str, Any], progress: 
     source.follow(extra[ACTIVATIONS])
 
 
-def _read(source: TopicRange, config: Config, progress: Progress) -> dict[str, list[list[int]]]:
+def _read(
+    source: TopicRange, config: Config, progress: Progress
+) -> dict[str, list[tuple[str, int, int]]]:
     if source.title != config.kafka.topics.input:
         progress.note(f"{source.title} is not kafka.topics.input: {ALL_COUNT}")
         return {}
     try:
-        found = source.activations(DEFAULT_GROUP)
+        found = source.activations()
     except (BrokerError, StateError) as error:
         progress.note(f"{ALL_COUNT}, since it is not known what counted live: {error}")
         return {}
+    names = Groups(config).names
+    found = {at: [one for one in rows if one[0] in names] for at, rows in found.items()}
     if not any(found.values()):
         state = config.kafka.topics.state
         progress.note(f"{ALL_COUNT}: no live run wrote down in {state} what counted when")
@@ -57,45 +60,47 @@ def _read(source: TopicRange, config: Config, progress: Progress) -> dict[str, l
 
 
 def load_followed(
-    registry: Registry, spec: WindowSpec, groups: Groups, counted: Collection[int] = ()
+    registry: Registry,
+    spec: WindowSpec,
+    groups: Groups,
+    counted: Mapping[str, Collection[int]] | None = None,
 ) -> list[Version]:
-    """Load the versions that may have scored while these promotions of ``default`` counted.
+    """Load the versions that are there of those that may have scored while promotions counted.
 
     Parameters
     ----------
     registry : Registry
     spec : WindowSpec
     groups : Groups
-        Those besides ``default`` come first and as `load_all` loads them.
-    counted : collection of int
-        None are as `load_all`.
+    counted : mapping of str to collection of int, optional
+        The promotions, by group; without any as `load_all`.
 
     Raises
     ------
     ArtifactError
+        One of them cannot be trusted, or none is there.
     """
     if not counted:
         return load_all(registry, spec, groups)
     found: list[Version] = []
-    for name in groups.names[1:]:
-        with suppress(ArtifactNotFound):
-            found += registry.load(spec, groups.config(name), name)
-    made, there = registry.promotions(), {*registry.numbers()}
-    wanted: dict[int, Promotion] = {}
-    for number in counted:
-        before = [one for one in made if one.number <= number]
-        wanted |= {one.number: one for one in loadable(before, there)}
-    own = groups.config(DEFAULT_GROUP)
-    return found + [registry.version(wanted[number], spec, own) for number in sorted(wanted)]
+    for name in groups.names:
+        made, there = may_have_scored(registry, name, counted.get(name, ())), registry.numbers(name)
+        own = groups.config(name)
+        found += [registry.version(one, spec, own) for one in made if not lacks(one, there)]
+    if not found:
+        numbers = "; ".join(f"{name}: {', '.join(map(str, counted[name]))}" for name in counted)
+        raise ArtifactNotFound(
+            f"{registry.where}: no detector that scored live is there any more (promotions of "
+            f"{numbers}): put the folders of their versions back from a copy"
+        )
+    return found
 
 
-class Activating(Protocol):
+class Following(Protocol):
     """What of a pipeline is needed here."""
 
-    versions: list[Version]
-
-    def activate(self, partition: int, upto: int) -> None:
-        """Let the first ``upto`` versions count in a partition, from the next batch on."""
+    def count_only(self, partition: int, promotions: Mapping[str, int] | None) -> None:
+        """Let count in a partition what counted there in another run, from the next batch on."""
         ...
 
 
@@ -109,29 +114,11 @@ class Followed:
     pipeline : Pipeline
     """
 
-    def __init__(self, source: Source, pipeline: Activating) -> None:
+    def __init__(self, source: Source, pipeline: Following) -> None:
         self._source, self._pipeline = source, pipeline
 
     def batches(self, position: int = 0) -> Iterator[Batch]:
         """Yield the source's batches."""
         for batch in self._source.batches(position):
-            self._pipeline.activate(batch.partition, counting(self._pipeline, batch.promotion))
+            self._pipeline.count_only(batch.partition, batch.promotions)
             yield batch
-
-
-def counting(pipeline: Activating, promotion: int | None) -> int:
-    """Return how many versions count where a promotion of ``default`` does; None: all.
-
-    Examples
-    --------
-    >>> from types import SimpleNamespace
-    >>> made = [("presses", 9), ("default", 1), ("default", 2), ("default", 4)]
-    >>> known = [SimpleNamespace(model_id=group, promotion=number) for group, number in made]
-    >>> pipeline = SimpleNamespace(versions=known)
-    >>> [counting(pipeline, promotion) for promotion in (0, 1, 3, 4, 5, None)]
-    [1, 2, 3, 4, 4, 4]
-    """
-    versions = pipeline.versions
-    if promotion is None:
-        return len(versions)
-    return sum(one.model_id != DEFAULT_GROUP or one.promotion <= promotion for one in versions)

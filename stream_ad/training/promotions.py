@@ -13,12 +13,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Protocol, Self, TypeVar
+from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, PlainSerializer, TypeAdapter, ValidationError
 
 from stream_ad.errors import ArtifactCorrupt
 from stream_ad.records import ModelRecord
+from stream_ad.versions import scoring
 from stream_ad.windows import rfc3339
 from stream_ad.windows.spec import parse_rfc3339
 
@@ -92,6 +93,8 @@ class Promotion(_InFile):
         Machines whose new normal an operator accepted with it, ``*`` all of them.
     figures : dict
         JSON values: what the gate measured.
+    takes_back : int
+        Of a rollback: number of the promotion that scored till then; otherwise 0.
 
     Examples
     --------
@@ -112,6 +115,7 @@ class Promotion(_InFile):
     made_at: str
     accepted: tuple[str, ...] = ()
     figures: dict[str, Any] = field(default_factory=dict)
+    takes_back: int = 0
 
     def record(self) -> ModelRecord:
         """Return its announcement."""
@@ -170,44 +174,15 @@ def now_text() -> str:
     return rfc3339(time.time_ns() // 10**9 * 10**9)
 
 
-class Timed(Protocol):
-    """What takes effect at some time: a version, a promotion."""
-
-    @property
-    def effective_from(self) -> int:
-        """First window end in ns."""
-        ...
-
-
-T = TypeVar("T", bound=Timed)
-
-
-def not_replaced(promoted: Sequence[T]) -> list[T]:
-    """Leave out what never scores, as a later one took effect no later.
-
-    Parameters
-    ----------
-    promoted : sequence of Promotion or Version
-        In the order of their promotion.
-
-    Examples
-    --------
-    >>> from types import SimpleNamespace
-    >>> since = [SimpleNamespace(effective_from=time) for time in (300, 100, 250, 200)]
-    >>> [since.index(one) for one in not_replaced(since)]
-    [1, 3]
-    """
-    kept: list[T] = []
-    for one in reversed(promoted):
-        if not kept or one.effective_from < kept[-1].effective_from:
-            kept.append(one)
-    return kept[::-1]
+def not_replaced(promoted: Sequence[Promotion]) -> list[Promotion]:
+    """Leave out what never scores; see `stream_ad.versions.scoring`."""
+    return [promoted[place] for place in scoring(promoted)]
 
 
 def standing(promotions: Sequence[Promotion]) -> list[Promotion]:
-    """Return the promotions that a rollback may go back to, the one that scores now last.
+    """Return the promotions that no rollback took back, the one that scores now last.
 
-    A return to an earlier version, by a rollback or by hand, undoes what came since.
+    A rollback stands where the version stood that it went back to.
 
     Parameters
     ----------
@@ -216,15 +191,32 @@ def standing(promotions: Sequence[Promotion]) -> list[Promotion]:
 
     Examples
     --------
-    >>> made = [Promotion(n, "default", v, 0, "", "", 1, "") for n, v in enumerate((1, 2, 3, 2), 1)]
-    >>> [(one.number, one.version) for one in standing(made)]
-    [(1, 1), (4, 2)]
+    >>> def made(*acts):
+    ...     return [Promotion(n, "", v, 0, "", "", 1, "", takes_back=b) for n, v, b in acts]
+    >>> [one.version for one in standing(made((1, 1, 0), (2, 2, 0), (3, 3, 0), (4, 2, 3)))]
+    [1, 2]
+    >>> [one.version for one in standing(made((1, 1, 0), (2, 2, 0), (3, 1, 0)))]
+    [1, 2, 1]
     """
     kept: list[Promotion] = []
     for one in promotions:
-        known = [place for place, other in enumerate(kept) if other.version == one.version]
-        kept = [*kept[: known[0]], one] if known else [*kept, one]
+        if one.takes_back:
+            known = [place for place, other in enumerate(kept) if other.version == one.version]
+            kept = kept[: known[-1]] if known else kept
+        kept = [*kept, one]
     return kept
+
+
+def previous(promotions: Sequence[Promotion]) -> Promotion | None:
+    """Return the promotion that a rollback goes back to: of the version that scored before.
+
+    Parameters
+    ----------
+    promotions : sequence of Promotion
+        All of a group, in order.
+    """
+    others = (one for one in standing(promotions)[::-1] if one.version != promotions[-1].version)
+    return next(others, None)
 
 
 def loadable(promotions: Sequence[Promotion], versions: set[int]) -> list[Promotion]:

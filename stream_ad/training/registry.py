@@ -13,7 +13,7 @@ from stream_ad.config import Config
 from stream_ad.errors import ArtifactMismatch, ArtifactNotFound
 from stream_ad.training.decision_log import DEFAULT_GROUP
 from stream_ad.training.decisions import Decisions
-from stream_ad.training.promotions import Promotion, loadable, not_replaced
+from stream_ad.training.promotions import Promotion, loadable
 from stream_ad.training.shelf import Few, Shelved
 from stream_ad.training.store import folder_of, open_store
 from stream_ad.versions import Version
@@ -22,7 +22,7 @@ from stream_ad.windows import WindowSpec
 if TYPE_CHECKING:
     from stream_ad.detector import Detector
 
-__all__ = ["DEFAULT_GROUP", "Registry", "not_replaced"]
+__all__ = ["DEFAULT_GROUP", "Registry"]
 
 
 class Registry(Decisions):
@@ -161,8 +161,8 @@ class Registry(Decisions):
 
         Notes
         -----
-        Ascending in ``effective_from``; see `not_replaced`. Versions that retention has removed,
-        and those before them, are left out.
+        Ascending in ``effective_from``; see `stream_ad.versions.scoring`. Versions that retention
+        has removed, and those before them, are left out.
         """
         made = self.promotions(group)
         if not made:

@@ -62,7 +62,7 @@ def who_scores(  # noqa: PLR0917 - what a replay is made of
     out: Path,
     progress: Progress,
     labels: Sequence[LabelRecord] | None = None,
-    counted: Collection[int] = (),
+    counted: Mapping[str, Collection[int]] | None = None,
 ) -> Scoring:
     """Load what scores: the registry's versions, the unfinished run's own, or a new one.
 
@@ -79,8 +79,8 @@ def who_scores(  # noqa: PLR0917 - what a replay is made of
     progress : Progress
     labels : sequence of LabelRecord, optional
         What operators said of incidents; where given, a replay trains anew on them.
-    counted : collection of int
-        Promotions that counted in the live run that is followed.
+    counted : mapping of str to collection of int, optional
+        Promotions that counted in the live run that is followed, by group.
 
     Returns
     -------

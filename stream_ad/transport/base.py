@@ -85,9 +85,9 @@ class Batch:
         What was masked while reading, by reason, such as ``not_a_number``.
     partition : int
         Of the input; files have one.
-    promotion : int or None
-        The newest that counts for it, where that is known of another run; None: all that there
-        are.
+    promotions : mapping of str to int, or None
+        By machine group the newest that counts for it, where that is known of another run; None:
+        all that there are.
     """
 
     records: Readings | Windows
@@ -95,7 +95,7 @@ class Batch:
     position: int
     counts: Mapping[str, int] = field(default_factory=dict)
     partition: int = 0
-    promotion: int | None = None
+    promotions: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

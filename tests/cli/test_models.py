@@ -121,6 +121,17 @@ def test_a_group_of_its_own(registry: Registry, config: Path) -> None:
     assert len(registry.promotions()) == 1
 
 
+@pytest.mark.parametrize("act", [("list",), ("show", 1), ("promote", 1), ("rollback",)])
+def test_a_group_that_does_not_exist_is_refused_by_those_that_do(
+    registry: Registry, tmp_path: Path, act: tuple[object, ...]
+) -> None:
+    promoted(registry, 1)
+    uri, groups = str(tmp_path / "registry"), {"presses": {"match": ["p*"]}}
+    config = write_config(tmp_path / "c.yaml", registry={"uri": uri}, groups=groups)
+    said = refused("models", *act, "-c", config, "--group", "nix")
+    assert "--group = 'nix': allowed is default, presses" in said
+
+
 def test_all_groups_of_the_settings_are_listed(registry: Registry, tmp_path: Path) -> None:
     promoted(registry, 1)
     registry.promote(registry.add(made(), "presses"), 5 * HOUR, "its first", "presses")

@@ -150,39 +150,65 @@ def test_an_activation_is_delivered_with_the_states_and_positions_of_its_batch()
 # ------------------------------------------------------------------ what is read back
 
 lives = st.lists(  # of a topic under one name: in each, offsets and promotions only grow
-    st.lists(st.integers(1, 12), min_size=1, max_size=4, unique=True).map(sorted), max_size=4
+    st.lists(st.tuples(st.integers(1, 12), st.sampled_from("ab")), max_size=5, unique=True).map(
+        sorted
+    ),
+    max_size=4,
 )
+Row = tuple[str, int, int]
+
+
+def rows_of(lives: list[list[tuple[int, str]]]) -> list[Row]:
+    """Return group, first offset and promotion, as they lie in the topic."""
+    firsts = [one for life in lives for one in life]
+    return [(group, first, number) for number, (first, group) in enumerate(firsts, 1)]
+
+
+def counting(rows: list[Row], offset: int) -> dict[str, int] | None:
+    """Say what counts at an offset; a row stands unless a later one lies at its offset or before.
+
+    Before the first row counts what that says.
+    """
+    standing = [
+        one
+        for at, one in enumerate(rows)
+        if not any(later[0] == one[0] and later[1] <= one[1] for later in rows[at + 1 :])
+    ]
+    if not standing:
+        return None
+    offset = max(offset, min(first for _, first, _ in standing))
+    before = sorted((first, group, number) for group, first, number in standing if first <= offset)
+    return {group: number for _, group, number in before}
 
 
 @given(lives, st.integers(0, 15))
-def test_what_counts_at_an_offset_is_what_the_last_topic_of_the_name_said(
-    lives: list[list[int]], offset: int
+@example([[(5, "a"), (5, "b")], [(5, "b"), (9, "a")]], 5)
+def test_what_counts_at_an_offset_is_what_the_last_topic_of_the_name_said_of_each_group(
+    lives: list[list[tuple[int, str]]], offset: int
 ) -> None:
-    offsets = [first for life in lives for first in life]
-    records = [activation(number, first) for number, first in enumerate(offsets, 1)]
-    course = Course((one.first_offset, one.promotion) for one in records)
-    found = course.at(offset)
-    if not lives:
-        assert found is None
-        return
-    # brute force: an activation stands unless a later one lies at its offset or before it
-    standing = [
-        one
-        for at, one in enumerate(records)
-        if not any(later.first_offset <= one.first_offset for later in records[at + 1 :])
-    ]
-    before = [one for one in standing if one.first_offset <= offset]
-    assert found == (before or standing[:1])[-1].promotion
+    rows = rows_of(lives)
+    assert Course(rows).at(offset) == counting(rows, offset)
 
 
 @given(lives, st.integers(0, 15), st.integers(0, 15))
 def test_what_counts_in_a_range_is_what_counts_at_any_of_its_offsets(
-    lives: list[list[int]], start: int, end: int
+    lives: list[list[tuple[int, str]]], start: int, end: int
 ) -> None:
-    offsets = [first for life in lives for first in life]
-    course = Course((first, number) for number, first in enumerate(offsets, 1))
-    wanted = {course.at(offset) for offset in range(start, end)} - {None}
-    assert course.between(start, end) == wanted
+    rows = rows_of(lives)
+    found = [counting(rows, offset) or {} for offset in range(start, end)]
+    groups = {group for now in found for group in now}
+    wanted = {group: {now[group] for now in found if group in now} for group in groups}
+    assert Course(rows).between(start, end) == wanted
+
+
+@given(lives, st.sampled_from("ab"), st.integers(0, 15))
+def test_a_later_promotion_counts_from_the_first_offset_at_which_it_does(
+    lives: list[list[tuple[int, str]]], group: str, promotion: int
+) -> None:
+    rows = rows_of(lives)
+    starts = sorted({first for _, first, _ in rows})
+    later = [at for at in starts if (counting(rows, at) or {}).get(group, 0) > promotion]
+    assert Course(rows).beyond(group, promotion) == next(iter(later), None)
 
 
 def test_the_promotion_that_counts_last_is_the_one_written_last() -> None:

@@ -14,18 +14,15 @@ from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 
 from stream_ad.config import Config, load_config
 from stream_ad.errors import BrokerError, InputError
-from stream_ad.groups import Groups
 from stream_ad.progress import Silence
 from stream_ad.records import ActivationRecord
 from stream_ad.replay import ReplayOptions, TopicOptions
 from stream_ad.replay import replay as run_replay
-from stream_ad.training.followed import Followed, follow, load_followed
-from stream_ad.training.promotions import Promotion
+from stream_ad.training.followed import Followed, follow
 from stream_ad.transport.base import Batch, Outputs
 from stream_ad.transport.kafka import clients
 from stream_ad.transport.kafka.activations import key_of
 from stream_ad.transport.kafka.history import TopicRange, millis
-from stream_ad.versions import Version
 from stream_ad.windows import Windows
 from tests.cli.command import good, metrics, outputs, refused, scores
 from tests.cli.recordings import plant, text_of, write_config
@@ -211,7 +208,7 @@ def written(kafka: str, create_topic: CreateTopic) -> Config:
         (activation(0, 1), 0),
         (activation(17, 2), 0),
         ((b"m1", b"a state"), 0),
-        (activation(17, 9, "presses"), 0),
+        (activation(25, 9, "presses"), 0),
         (activation(33, 3), 0),
         (activation(20, 2), 1),
     ]
@@ -222,27 +219,37 @@ def written(kafka: str, create_topic: CreateTopic) -> Config:
     return config.model_copy(update={"kafka": kafka_config})
 
 
-def promotions(source: TopicRange, position: int = 0) -> dict[int, int | None]:
-    """Return the promotion that counts for each record from a position on."""
-    found: dict[int, int | None] = {}
+def promotions(source: TopicRange, position: int = 0) -> dict[int, Any]:
+    """Return the promotions that count for each record from a position on."""
+    found: dict[int, Any] = {}
     for batch in source.batches(position):
-        found |= dict.fromkeys(range(position, batch.position), batch.promotion)
+        found |= dict.fromkeys(range(position, batch.position), batch.promotions)
         position = batch.position
     return found
 
 
-def test_each_record_has_the_promotion_that_counted_at_its_offset(
+WRITTEN = {
+    "0": [("default", 0, 1), ("default", 17, 2), ("presses", 25, 9), ("default", 33, 3)],
+    "1": [("default", 20, 2)],
+    "2": [],
+}
+
+
+def test_each_record_has_the_promotions_that_counted_at_its_offset(
     kafka: str, numbered: str, written: Config
 ) -> None:
     source = opened(written, numbered)
-    found = source.activations("default")
-    assert found == {"0": [[0, 1], [17, 2], [33, 3]], "1": [[20, 2]], "2": []}
+    found = source.activations()
+    assert found == WRITTEN
     source.follow(orjson.loads(orjson.dumps(found)))
-    assert source.counted() == {1, 2, 3}
+    assert source.counted() == {"default": {1, 2, 3}, "presses": {9}}
 
-    def counted(partition: int, offset: int) -> int | None:
-        first = 1 if offset < 17 else 2 if offset < 33 else 3
-        return {0: first, 1: 2, 2: None}[partition]  # before the first one counts the first one
+    def counted(partition: int, offset: int) -> dict[str, int] | None:
+        first = {"default": 1 if offset < 17 else 2 if offset < 33 else 3}
+        if offset >= 25:
+            first["presses"] = 9  # none of its promotions counted before
+        # before the first one counts the first one
+        return {0: first, 1: {"default": 2}, 2: None}[partition]
 
     rows = records(kafka, numbered)  # in the order of positions
     wanted = {at: counted(row.partition, row.offset) for at, row in enumerate(rows)}
@@ -256,8 +263,20 @@ def test_only_what_counted_in_the_range_is_asked_for(numbered: str, written: Con
     """The third promotion began at an offset after it, the first one ended before it."""
     cut = ("1970-01-01T00:00:01.054Z", "1970-01-01T00:00:01.070Z")
     source = opened(written, numbered, *cut)
-    source.follow({"0": [[0, 1], [17, 2], [900, 3]]})
-    assert source.counted() == {2}
+    source.follow({"0": [("default", 0, 1), ("default", 17, 2), ("default", 900, 3)]})
+    assert source.counted() == {"default": {2}}
+
+
+def test_the_time_from_which_on_later_promotions_count_is_that_of_the_last_partition(
+    kafka: str, numbered: str, written: Config
+) -> None:
+    source = opened(written, numbered)
+    source.follow(WRITTEN | {"1": [("default", 0, 1), ("default", 20, 2)]})
+    rows = records(kafka, numbered)
+    first = [next(r for r in rows if (r.partition, r.offset) >= at) for at in ((0, 17), (1, 20))]
+    assert source.time_beyond("default", 1) == max(row.timestamp for row in first)
+    assert source.time_beyond("default", 2) is None  # in partition 1 it counts to the end
+    assert source.time_beyond("presses", 8) is None  # no earlier one counted anywhere
 
 
 def test_without_activations_a_record_says_nothing(numbered: str, written: Config) -> None:
@@ -282,11 +301,12 @@ def test_a_run_that_goes_on_follows_what_it_followed(numbered: str, written: Con
     extra: dict[str, Any] = {}
     config, notes = live(written, numbered), Notes()
     follow(opened(config, numbered), config, extra, notes)
-    assert extra == {"activations": {"0": [[0, 1], [17, 2], [33, 3]], "1": [[20, 2]], "2": []}}
-    extra["activations"]["2"] = [[0, 1]]
+    known = {at: [one for one in rows if one[0] == "default"] for at, rows in WRITTEN.items()}
+    assert extra == {"activations": known}  # the settings have no other group
+    extra["activations"]["2"] = [["default", 0, 1]]
     again = opened(config, numbered)
     follow(again, config, extra, notes)
-    assert set(promotions(again, 80).values()) == {1}
+    assert {at["default"] for at in promotions(again, 80).values()} == {1}
     assert notes.said == []
 
 
@@ -301,7 +321,7 @@ def test_what_cannot_be_followed_is_said(
         extra: dict[str, Any] = {}
         notes, source = Notes(), opened(config, numbered)
         follow(source, config, extra, notes)
-        assert source.counted() == set()
+        assert source.counted() == {}
         return " ".join(notes.said)
 
     def with_state(topic: str) -> Config:
@@ -323,58 +343,14 @@ def test_what_cannot_be_followed_is_said(
     assert said(with_state(damaged)).startswith(f"{unknown}topic {damaged}, partition 0")
 
 
-class Promotions:
-    """A registry of promotions, and of the versions that are there."""
-
-    def __init__(self, made: list[tuple[int, int]], there: set[int]) -> None:
-        self._there = there
-        self._made = [
-            Promotion(number, "default", version, since, "", "", 1, "")
-            for number, (version, since) in enumerate(made, 1)
-        ]
-
-    def promotions(self, group: str = "default") -> list[Promotion]:
-        return self._made
-
-    def numbers(self, group: str = "default") -> set[int]:
-        return self._there
-
-    def version(self, one: Promotion, *_: object) -> Version:
-        return Version(Mock(), one.version, one.effective_from, promotion=one.number)
-
-
-@pytest.mark.parametrize(
-    ("counted", "there", "wanted"),
-    [
-        ({1}, {1, 2, 3}, [1]),
-        ({1, 2}, {1, 2, 3}, [1, 2]),
-        ({3}, {1, 2, 3}, [1, 3]),  # 2 was taken back by then
-        ({2, 3}, {1, 2, 3}, [1, 2, 3]),
-        ({2, 4}, {1, 2, 3}, [1, 2, 3, 4]),
-        ({2, 4}, {1, 3}, [1, 3, 4]),  # what 2 scored nobody can score again
-        ({3, 4}, {3}, [4]),
-    ],
-)
-def test_what_counted_and_what_it_replaced_is_loaded(
-    counted: set[int], there: set[int], wanted: list[int]
-) -> None:
-    """Version 2 takes effect at 20, is taken back from then on, and version 3 comes at 30."""
-    registry: Any = Promotions([(1, 10), (2, 20), (1, 20), (3, 30)], there)
-    config = config_of(("a",))
-    found = load_followed(registry, spec_of(config), Groups(config), counted)
-    assert [version.promotion for version in found] == wanted
-
-
 def test_before_each_batch_counts_what_counted_for_it() -> None:
-    versions = [Version(Mock(), 1, 0, promotion=number) for number in (1, 3)]
     none = config_of(("a",))
-    empty = spec_of(none)
-    batch = Batch(Windows.empty(empty.length, 1), [], 0)
-    numbers = (1, 2, 3, None, 1)
-    source = Mock(batches=lambda _: (replace(batch, promotion=number) for number in numbers))
-    pipeline = Mock(versions=versions)
-    counts = [pipeline.activate.call_args.args for _ in Followed(source, pipeline).batches()]
-    assert counts == [(0, 1), (0, 1), (0, 2), (0, 2), (0, 1)]
+    batch = Batch(Windows.empty(spec_of(none).length, 1), [], 0)
+    told = [{"default": 1}, {"default": 3, "presses": 1}, None]
+    source = Mock(batches=lambda _: (replace(batch, promotions=one) for one in told))
+    pipeline = Mock()
+    counts = [pipeline.count_only.call_args.args for _ in Followed(source, pipeline).batches()]
+    assert counts == [(0, one) for one in told]
 
 
 # --- the whole command ---

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -29,7 +30,7 @@ from stream_ad.transport.kafka import activations, delivery
 from stream_ad.transport.kafka.announcements import announce
 from stream_ad.transport.kafka.delivery import ExactlyOnce, Undelivered
 from stream_ad.transport.kafka.restore import Restored
-from tests.cli.command import good
+from tests.cli.command import good, refused
 from tests.cli.recordings import (
     HOP,
     LEARNED,
@@ -260,6 +261,15 @@ def test_what_scores_live_is_what_a_replay_of_the_topic_scores(
         assert records[0].first_offset == 0
     assert len(swap.written()) == 2
     assert swap.replayed(tmp_path / "again") == live
+    # retention removed what scored in the middle: no other version scores instead of it
+    topic, settings = swap.service.topics["input"], swap.service.settings
+    shutil.rmtree(swap.registry.folder(2))
+    replayed = "replay", "--from-topic", topic, "-c", settings, "-o"
+    told = refused(*replayed, tmp_path / "gone")
+    assert "was scored by version 2 of default in the live run (promotion 2)" in told
+    assert f"versions missing of default in {swap.registry.where}: 2 (removed, as reg" in told
+    (since,) = re.findall(r"another folder: --from-time (\S+) or later$", told.strip())
+    good(*replayed, tmp_path / "later", "--from-time", since)
 
 
 class AbortsActivations:
@@ -283,7 +293,7 @@ class AbortsActivations:
             return
         self.aborted += promotions
         once._producer.begin_transaction()
-        delivery._send(once._producer, [*outputs, *states], 5.0)
+        delivery.send(once._producer, [*outputs, *states], 5.0)
         once._producer.abort_transaction()
         raise Undelivered("for the test")
 
@@ -340,8 +350,9 @@ def machines_in(partition: int) -> int:
 
 
 def test_the_first_detector_of_a_group_takes_over_from_the_shared_one(
-    swapping: Callable[..., Swapping], spare: Path, plant: Plant
+    swapping: Callable[..., Swapping], spare: Path, plant: Plant, tmp_path: Path
 ) -> None:
+    """It takes effect before it comes: till then scores the shared one, in a replay as well."""
     swap = swapping(groups={"presses": {"match": [LAGGARD]}})
     swap.feed(0, 200)
     with swap.service.worker() as running:
@@ -366,6 +377,7 @@ def test_the_first_detector_of_a_group_takes_over_from_the_shared_one(
             ("default", 1),
             ("presses", 1),
         ]
+    assert swap.replayed(tmp_path / "again") == swap.scored()
 
 
 def step_of(text: str) -> int:

@@ -357,6 +357,58 @@ def test_a_rollback_to_a_version_that_scored(new: Make) -> None:
             registry.rollback(to=number)
 
 
+def test_a_rollback_takes_back_a_promotion_by_hand(new: Make) -> None:
+    """Versions 1, 2, 3 scored, then 1 was promoted by hand: before that scored 3, then 2."""
+    registry = promoted(new(), 1, 2, 3)
+    registry.promote_by_hand(1)
+    assert [registry.rollback().version for _ in range(3)] == [3, 2, 1]
+    with pytest.raises(ArtifactNotFound, match="no version to go back to"):
+        registry.rollback()
+
+
+@pytest.mark.parametrize(
+    ("acts", "scored"),
+    [
+        ("new new back new back", [1, 2, 1, 3, 1]),  # neither 3 nor 2: both were taken back
+        ("new new new back hand1 back back", [1, 2, 3, 2, 1, 2, 1]),
+        ("new new hand1 hand2 back back back", [1, 2, 1, 2, 1, 2, 1]),
+        ("new new new to1 to3 back", [1, 2, 3, 1, 3, 1]),
+        ("new new new new to2 back", [1, 2, 3, 4, 2, 1]),
+        ("new again new again back", [1, 1, 2, 2, 1]),
+        ("new new new back back new back hand3 back", [1, 2, 3, 2, 1, 4, 1, 3, 1]),
+    ],
+)
+def test_each_rollback_goes_to_what_scored_before_what_it_takes_back(
+    new: Make, acts: str, scored: list[int]
+) -> None:
+    registry = new()
+    for act in acts.split():
+        if act == "new":
+            promoted(registry, 5)
+        elif act == "again":
+            now = registry.promotions()[-1]
+            registry.promote(now.version, now.effective_from, "once more")
+        elif act == "back":
+            registry.rollback()
+        elif act.startswith("hand"):
+            registry.promote_by_hand(int(act[-1]))
+        else:
+            registry.rollback(to=int(act[-1]))
+    assert [one.version for one in registry.promotions()] == scored
+
+
+def test_the_version_before_that_retention_removed_is_told(tmp_path: Path) -> None:
+    registry = promoted(Registry(str(tmp_path)), 1, 2, 3, 4, 5, 6)
+    registry.retain(2)
+    assert registry.rollback().version == 5
+    with pytest.raises(
+        ArtifactNotFound,
+        match=r"version 4, .* removed \(registry.keep\); .*: 1, 2 \(removed\), .* 6$",
+    ):
+        registry.rollback()
+    assert registry.rollback(to=1).version == 1
+
+
 def test_a_rollback_brings_its_reference_back(new: Make) -> None:
     registry = promoted(new(), 1)
     registry.add(made())

@@ -8,7 +8,7 @@ They are never deleted: a replay of the topic follows them.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import orjson
@@ -105,12 +105,12 @@ class Recorded:
 
 
 class Course:
-    """Which promotion counted where in one partition, read back from its activations.
+    """Which promotions counted where in one partition, read back from its activations.
 
     Parameters
     ----------
-    activations : iterable of (int, int)
-        First offset and promotion, of one partition and group, in the order of their topic.
+    activations : iterable of (str, int, int)
+        Group, first offset and promotion, of one partition, in the order of their topic.
 
     Attributes
     ----------
@@ -119,36 +119,50 @@ class Course:
 
     Notes
     -----
-    Offsets only grow while the input is the same topic. Where one is not beyond those before it,
-    the input was made anew, and they are of one that is no more.
+    Offsets only grow while the input is the same topic. Where one of a group is not beyond those
+    before it, the input was made anew, and they are of one that is no more.
 
-    Before the first activation counts what it says: that is what a worker begins with.
+    Before the first activation counts what it says: that is what a worker begins with. From there
+    on nothing counts of a group before its own first one.
 
     Examples
     --------
-    >>> course = Course([(90, 1), (200, 2), (10, 3), (30, 4)])
-    >>> [course.at(offset) for offset in (0, 10, 29, 30, 500)], course.starts
-    ([3, 3, 3, 4, 4], [10, 30])
+    >>> course = Course([("a", 90, 1), ("a", 200, 2), ("a", 10, 3), ("a", 30, 4), ("b", 20, 1)])
+    >>> course.at(0), course.at(10), course.at(29), course.at(30)
+    ({'a': 3}, {'a': 3}, {'a': 3, 'b': 1}, {'a': 4, 'b': 1})
+    >>> course.starts
+    [10, 20, 30]
     """
 
-    def __init__(self, activations: Iterable[Sequence[int]] = ()) -> None:
-        self.starts: list[int] = []
-        self._promotions: list[int] = []
-        for first_offset, promotion in activations:
-            while self.starts and self.starts[-1] >= first_offset:
-                self.starts.pop()
-                self._promotions.pop()
-            self.starts.append(first_offset)
-            self._promotions.append(promotion)
+    def __init__(self, activations: Iterable[tuple[str, int, int]] = ()) -> None:
+        groups: dict[str, dict[int, int]] = {}
+        for group, first_offset, promotion in activations:
+            known = groups.get(group, {})
+            before = {start: number for start, number in known.items() if start < first_offset}
+            groups[group] = before | {first_offset: promotion}
+        self.starts = sorted({start for course in groups.values() for start in course})
+        self._counting: list[dict[str, int]] = []
+        counting: dict[str, int] = {}
+        for start in self.starts:
+            new = {group: course[start] for group, course in groups.items() if start in course}
+            self._counting.append(counting := counting | new)
 
-    def at(self, offset: int) -> int | None:
-        """Return the newest promotion that counts for the record at an offset; None if unknown."""
+    def at(self, offset: int) -> dict[str, int] | None:
+        """Return each group's newest promotion that counts at an offset; None if unknown."""
         place = bisect_right(self.starts, offset) - 1
-        return self._promotions[max(0, place)] if self._promotions else None
+        return self._counting[max(0, place)] if self.starts else None
 
-    def between(self, start: int, end: int) -> set[int]:
-        """Return the promotions that count for records from one offset to before another."""
-        if start >= end or not self._promotions:
-            return set()
-        places = slice(max(0, bisect_right(self.starts, start) - 1), bisect_left(self.starts, end))
-        return {*self._promotions[places]} or {self._promotions[0]}
+    def between(self, start: int, end: int) -> dict[str, set[int]]:
+        """Return the promotions of each group that count from one offset to before another."""
+        found: dict[str, set[int]] = {}
+        if start < end and self.starts:
+            first = max(0, bisect_right(self.starts, start) - 1)
+            for counting in self._counting[first : max(first + 1, bisect_left(self.starts, end))]:
+                for group, promotion in counting.items():
+                    found.setdefault(group, set()).add(promotion)
+        return found
+
+    def beyond(self, group: str, promotion: int) -> int | None:
+        """Return from which offset on a later promotion of a group counts; None if none does."""
+        counting = zip(self.starts, self._counting, strict=True)
+        return next((start for start, now in counting if now.get(group, 0) > promotion), None)

@@ -6,7 +6,7 @@ import hashlib
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -126,8 +126,8 @@ class TopicRange:
                 raise self._gone(tp)
         self.spans = spans
 
-    def activations(self, group: str) -> dict[str, list[list[int]]]:
-        """Return what the live run wrote of a group, for `follow`, as JSON values.
+    def activations(self) -> dict[str, list[tuple[str, int, int]]]:
+        """Return what the live run wrote by partition, for `follow`, as JSON values.
 
         Raises
         ------
@@ -146,19 +146,42 @@ class TopicRange:
             found = reader.activations(there)
         return {
             str(partition): [
-                [one.first_offset, one.promotion] for one in records if one.machine_group == group
+                (one.machine_group, one.first_offset, one.promotion) for one in records
             ]
             for partition, records in found.items()
         }
 
-    def follow(self, activations: Mapping[str, Sequence[Sequence[int]]]) -> None:
-        """Say of each batch which promotion counted for it, and let none begin within one."""
+    def follow(self, activations: Mapping[str, Iterable[tuple[str, int, int]]]) -> None:
+        """Say of each batch which promotions counted for it, and let none begin within one."""
         self.courses = {int(partition): Course(rows) for partition, rows in activations.items()}
 
-    def counted(self) -> set[int]:
-        """Return the promotions that counted somewhere in the range; none where not known."""
-        found = (self._course(span).between(span.start, span.end) for span in self.spans)
-        return set[int]().union(*found)
+    def counted(self) -> dict[str, set[int]]:
+        """Return the promotions of each group that counted in the range, as far as is known."""
+        found: dict[str, set[int]] = {}
+        for span in self.spans:
+            for group, numbers in self._course(span).between(span.start, span.end).items():
+                found.setdefault(group, set()).update(numbers)
+        return found
+
+    def time_beyond(self, group: str, promotion: int) -> int | None:
+        """Return the record time in ms from which on only later promotions of a group count.
+
+        None where there is none in the range: somewhere it, or one before it, counts to the end.
+        """
+        times: list[int] = []
+        with self._consumer() as consumer:
+            for span in self.spans:
+                course = self._course(span)
+                counted = course.between(span.start, span.end).get(group, {promotion + 1})
+                if min(counted) > promotion:
+                    continue
+                first = course.beyond(group, promotion)
+                later = replace(span, start=span.end if first is None else first)
+                records = next(self._records(consumer, later), None)
+                if records is None:
+                    return None
+                times.append(records[0].timestamp)
+        return max(times, default=None)
 
     def _course(self, span: Span) -> Course:
         return self.courses.get(span.partition) or Course()
@@ -187,12 +210,12 @@ class TopicRange:
                     if after > position:
                         batch = self._batch(records[max(0, position - before) :], after)
                         batch = _with_strays(batch, span.partition, homes)
-                        yield replace(batch, promotion=course.at(records[0].offset))
+                        yield replace(batch, promotions=course.at(records[0].offset))
         if not after:
             raise self._empty()
 
     def _parts(self, consumer: KafkaConsumer, span: Span) -> Iterator[list[Any]]:
-        """Yield records so that for all of a part the same promotion counts."""
+        """Yield records so that for all of a part the same promotions count."""
         starts = self._course(span).starts
         for records in self._records(consumer, span):
             offsets = [record.offset for record in records]
