@@ -9,13 +9,16 @@ from stream_ad.detector.ares import Floats
 from stream_ad.detector.joined import Joined
 from stream_ad.detector.small_banks import LINES
 
+RANGES = 2  # how much the second line counts, beside the first
+
 
 class JoinedRows(Joined):
-    """`Joined` for windows of one slot: the larger of the two lines of `SmallBanks`.
+    """`Joined` for windows of one slot: the two lines of `SmallBanks`, the second twice.
 
-    Rows of a table have no course; each line is blind where the other one sees: the coarse
-    one between several kinds of normal, the fine one where anomalies were learned from. An
-    average would halve what only one of them can tell. Both are in `TailUnits`, as there.
+    Rows of a table have no course. Both lines are distances to the same kind of banks and
+    differ in what a unit of a sensor is, so their mean is steadier than either; both are in
+    `TailUnits`, as there. Ranges count twice: they rank better where kinds of normal are many,
+    scaled values where a sensor's tail is the anomaly.
 
     Works badly where normal windows to calibrate with are few.
 
@@ -28,9 +31,9 @@ class JoinedRows(Joined):
     >>> bank = Bank.build(z, np.ones(99), np.array(["m"] * 99, object), np.arange(99), most=99)
     >>> joined = JoinedRows(bank, ExactIndex(bank.z), k=3, alpha=0.5)
     >>> joined.calibrate(rng.random(size=(99, 2)))
-    >>> raw = joined.score(z[:2], np.ones(2), np.array([[0.5, 9], [0.5, 0.5]]))
-    >>> bool(raw[0] > 2 > raw[1]), joined.channels
-    (True, ('coarse', 'fine'))
+    >>> raw = joined.score(z[:3], np.ones(3), np.array([[0.5, 9], [9, 0.5], [0.5, 0.5]]))
+    >>> bool(raw[0] > raw[1] > raw[2]), joined.channels
+    (True, ('scaled', 'ranges'))
     """
 
     channels = LINES
@@ -46,6 +49,6 @@ class JoinedRows(Joined):
         return views
 
     def join(self, evidence: Floats) -> Floats:
-        """Return the larger of the lines, each in its units."""
-        raw: Floats = self._in_units(evidence).max(axis=1)
-        return raw
+        """Return the weighted mean of the lines, each in its units."""
+        units = self._in_units(evidence)
+        return (units[:, 0] + RANGES * units[:, 1]) / (1 + RANGES)

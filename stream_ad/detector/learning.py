@@ -28,7 +28,9 @@ from stream_ad.windows.spec import rfc3339
 
 Progress = Callable[[float], None]
 FIT_SHARE = 0.9  # of the whole work, for the progress shown
-CONTAMINATED_K = 100  # neighbours where the history is not clean; more than anomalies of a kind
+# neighbours where the history is not clean, more than anomalies of a kind: one in so many of
+# the bank, and bounds; the upper one is of time and memory
+CONTAMINATED_SHARE, CONTAMINATED_K = 5, (100, 1_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +203,10 @@ class _Learner:
         values = training.values[kept]
         if np.array_equal(values, values[:1].repeat(len(kept), 0), equal_nan=True):
             return every, self.config  # all that ever moved was mined: nothing to compare with
-        k = max(self.config.k, CONTAMINATED_K)
-        return kept, self.config.model_copy(update={"k": k})
+        least, most = CONTAMINATED_K
+        bank = min(len(kept), self.config.bank_windows)
+        k = min(max(least, bank // CONTAMINATED_SHARE), most)
+        return kept, self.config.model_copy(update={"k": max(self.config.k, k)})
 
     def out_of_fold(self, window_ns: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return which training windows (n,) were judged by parts that never saw them, and how.

@@ -19,15 +19,16 @@ from torch import Tensor
 from stream_ad.detector.blocks import blocks, one_thread
 from stream_ad.detector.scaling import KNEE
 
-LINES = ("coarse", "fine")
-SIZES = ((2, 4, 8), (16, 64, 256, 512))  # rows of a bank, of each line
-BANKS = 100  # of each line; beyond, ranks move by less than between two seeds
+LINES = ("scaled", "ranges")  # what the differences of a line's banks are taken in
+SIZES = (16, 32, 64, 128, 256, 512)  # rows of a bank, in turn
+BANKS = 96  # of each line; beyond, ranks move by less than between two seeds
+UPPER = 0.2  # share of a line's banks that are heard: those in which a row lies farthest off
 LEAST, PART = 8, 8  # a bank holds at most an eighth of the rows, or eight: else all are alike
-SCALED, DEVIATIONS, RANGES = range(3)  # what the differences of a bank are taken in, in turn
-SCALES = ((DEVIATIONS, RANGES), (SCALED, DEVIATIONS, RANGES))
 SENSORS = (0.3, 0.8)  # share of them that a bank looks at
 POOL = 2_500  # rows that banks are drawn from: bounds time and memory
 NEAR = 0.01  # of the usual distance: anything closer is as good as equal
+
+HEARD = round(UPPER * BANKS)
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
@@ -39,16 +40,20 @@ Shape = tuple[int, ...]
 class SmallBanks:
     """How far a row lies from the nearest of a few rows of the history, over many draws.
 
-    Each bank is a random draw of rows and of 30 to 80 % of the sensors (Lazarevic & Kumar
-    2005: where few sensors tell, distances over all of them hide it). Its distance is the sum
-    of absolute differences, in turn of the scaled values, in standard deviations, and in the
-    ranges of the sensors: three answers to how much a sensor with a long tail counts. In a
-    line the mean is taken of ``log(distance to the nearest row / usual distance + 0.01)``:
+    Each bank is a random draw of 16 to 512 rows and of 30 to 80 % of the sensors (Lazarevic &
+    Kumar 2005: where few sensors tell, distances over all of them hide it). Its distance is the
+    sum of absolute differences, and what it says is ``log(distance to the nearest row / usual
+    distance + 0.01)`` (of banks of few rows: Sugiyama & Borgwardt 2013).
 
-    - *coarse*: banks of 2 to 8 rows (Sugiyama & Borgwardt 2013). The outline of the history
-      only, so the scaled values are left to the other; but few banks hold an anomaly even
-      where one row in ten is one;
-    - *fine*: banks of 16 to 512. Sees what lies between several kinds of normal.
+    A line is the mean over the fifth of its banks that say the most. A bank that drew an anomaly
+    vouches for all of its kind; where one row in a hundred is one, most banks of 64 rows hold
+    none, and these are the banks that are heard. A mean over all banks listens to those that are
+    spoiled as much. Of normal rows all banks say about the same, so little is lost by it.
+
+    - *scaled*: differences of the scaled values: the middle half of a sensor's values is its
+      unit, and one wild value in the history changes nothing;
+    - *ranges*: differences in shares of each sensor's range: the longer the tail that a sensor
+      had in the history, the less it counts.
 
     A missing value is taken as the median of its sensor.
 
@@ -63,8 +68,6 @@ class SmallBanks:
         Which rows each bank holds, then -1.
     weights : float32 array (B, C)
         What a bank multiplies each sensor's difference by; 0 where it does not look.
-    squashed : bool array (B,)
-        Whether the differences are of scaled values, or of those before the squash.
     usual : float64 array (B,)
         Median distance of the other rows, above 0.
     line : int64 array (B,)
@@ -87,7 +90,6 @@ class SmallBanks:
     rows: Floats32
     members: Ints
     weights: Floats32
-    squashed: NDArray[np.bool_]
     usual: Floats
     line: Ints
     _viewers: dict[torch.device, BanksViewer] = field(
@@ -121,14 +123,13 @@ class SmallBanks:
         rng = np.random.default_rng(seed)
         rows = np.nan_to_num(x.reshape(len(x), -1))
         rows = rows[np.sort(rng.permutation(len(rows))[:POOL])]
-        drawn = [_drawn(rng, rows, sizes) for sizes in SIZES for _ in range(BANKS)]
-        scale = np.array([kinds[bank % len(kinds)] for kinds in SCALES for bank in range(BANKS)])
+        sizes = [SIZES[bank % len(SIZES)] for bank in range(BANKS)] * len(LINES)
+        drawn = [_drawn(rng, rows, size) for size in sizes]
         width = max(len(chosen) for chosen, _ in drawn)
         members = np.array([np.pad(c, (0, width - len(c)), constant_values=-1) for c, _ in drawn])
-        weights = np.array([looks for _, looks in drawn]) * _weights(rows)[scale]
         line = np.repeat(np.arange(len(LINES)), BANKS)
-        one = np.ones(len(drawn))
-        banks = cls(rows, members, weights.astype(np.float32), scale == SCALED, one, line)
+        weights = np.array([looks for _, looks in drawn]) * _weights(rows)[line]
+        banks = cls(rows, members, weights.astype(np.float32), np.ones(len(drawn)), line)
         return replace(banks, usual=np.array([*banks._usual()]))
 
     def __call__(self, x: Floats32) -> tuple[Floats, Floats]:
@@ -177,7 +178,6 @@ class BanksViewer:
         self._looks = [torch.tensor(np.flatnonzero(w), device=device) for w in banks.weights]
         self._weights = [torch.tensor(w[w > 0], device=device) for w in banks.weights]
         spaces = _spaces(torch.tensor(banks.rows, device=device))
-        self._squashed = banks.squashed.tolist()
         self._lines = banks.line.tolist()
         self._usual = banks.usual.tolist()
         self._banks = [
@@ -189,15 +189,16 @@ class BanksViewer:
         """Return amounts (B, 2) and the sensors' parts (B, 2, C) of a block (B, 1, C)."""
         flat = x.flatten(1).nan_to_num()
         spaces = _spaces(flat)
-        amounts = flat.new_zeros(len(LINES), len(flat), dtype=torch.float64)
+        said = flat.new_zeros(len(self._banks), len(flat), dtype=torch.float64)
         parts = flat.new_zeros(len(LINES), *flat.shape, dtype=torch.float64)
         for bank, (line, usual) in enumerate(zip(self._lines, self._usual, strict=True)):
             seen = self._seen(spaces, bank)
             distance, nearest = torch.cdist(seen, self._banks[bank], p=1).min(1)
-            amounts[line] += (distance.double() / usual + NEAR).log()
+            said[bank] = (distance.double() / usual + NEAR).log()
             apart = (seen - self._banks[bank][nearest]).abs().double() / usual
             parts[line][:, self._looks[bank]] += apart
-        return amounts.T / BANKS, parts.transpose(0, 1) / BANKS
+        heard = said.reshape(len(LINES), BANKS, len(flat)).topk(HEARD, dim=1).values
+        return heard.mean(1).T, parts.transpose(0, 1) / BANKS
 
     def distances(self, rows: Tensor) -> Iterator[Tensor]:
         """Yield the distances (n,) of scaled rows (n, C) to each bank."""
@@ -207,8 +208,7 @@ class BanksViewer:
 
     def _seen(self, spaces: tuple[Tensor, Tensor], bank: int) -> Tensor:
         """Return what a bank sees of rows."""
-        space = spaces[0] if self._squashed[bank] else spaces[1]
-        return space[:, self._looks[bank]] * self._weights[bank]
+        return spaces[self._lines[bank]][:, self._looks[bank]] * self._weights[bank]
 
 
 def _spaces(rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -217,21 +217,18 @@ def _spaces(rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _weights(rows: Floats32) -> Floats:
-    """Return what differences are multiplied by in each of the three scales, (3, C).
+    """Return what differences are multiplied by in each of the lines, (2, C).
 
     A sensor that stands still keeps the unit of the scaler, in which its moves show.
     """
-    plain = _spaces(torch.tensor(rows))[1].double().numpy()
-    widths = np.array([np.ones(rows.shape[1]), plain.std(axis=0), np.ptp(plain, axis=0)])
-    return 1 / np.where(widths > 0, widths, 1.0)
+    ranges = np.ptp(_spaces(torch.tensor(rows))[1].double().numpy(), axis=0)
+    return np.array([np.ones(rows.shape[1]), 1 / np.where(ranges > 0, ranges, 1.0)])
 
 
-def _drawn(
-    rng: np.random.Generator, rows: Floats32, sizes: tuple[int, ...]
-) -> tuple[Ints, NDArray[np.bool_]]:
+def _drawn(rng: np.random.Generator, rows: Floats32, size: int) -> tuple[Ints, NDArray[np.bool_]]:
     """Draw which rows a bank holds and which sensors it looks at."""
     n, sensors = rows.shape
-    size = min(int(rng.choice(sizes)), max(LEAST, n // PART), n - 1)
+    size = min(size, max(LEAST, n // PART), n - 1)
     looked_at = max(1, round(rng.uniform(*SENSORS) * sensors))
     looks = np.zeros(sensors, bool)
     looks[rng.choice(sensors, looked_at, replace=False)] = True

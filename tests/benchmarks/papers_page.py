@@ -34,7 +34,7 @@ def page(conditions: Conditions, results: Results, figures: Sequence[Figure]) ->
         "Written by the benchmark itself; the tables stand here as they came out.",
         "\n".join(f"- {line}" for line in _made(conditions, results)),
         "## Targets",
-        f"{len(judged) - len(missed)} of {len(judged)} held.",
+        f"{len(judged) - len(missed)} of {len(judged)} held. {ATTEMPTS}",
         _verdicts(judged).markdown(),
         "## Figures",
         LEGEND,
@@ -70,6 +70,7 @@ def _made(conditions: Conditions, results: Results) -> Iterator[str]:
     yield f"default for tables: `Detector({settings})`"
 
 
+ATTEMPTS = "What was tried for those missed: [attempts](papers_attempts.md)."
 LEGEND = (
     "AUC-ROC in percent, mean ± standard deviation over seeds. *published*: what the model's "
     "paper prints (AE and Deep SVDD: as Deep SAD and NCAE report them; their protocols differ "

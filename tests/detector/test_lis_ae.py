@@ -13,7 +13,7 @@ from stream_ad.detector import Detector
 from stream_ad.detector.blocks import one_thread
 from stream_ad.detector.models import lis_ae
 from stream_ad.detector.models.linsep_lis_ae import LinSepLisAe
-from stream_ad.detector.models.lis_ae import Lessons, LisAe, kaiming
+from stream_ad.detector.models.lis_ae import Lessons, LisAe, harm_of, kaiming
 from stream_ad.detector.models.pieces import masked_error
 from stream_ad.detector.networks import NETWORKS
 from tests.detector.streams import few_steps, waves
@@ -80,6 +80,46 @@ def test_the_hinge_asks_nothing_of_negatives_beyond_gamma() -> None:
     error, odd = torch.tensor([1.0, 3.0]), torch.tensor([1.0, 9.0])
     # 2 + 0.1 * mean(4 - 1, 0); the absolute value of the paper would add 0.1 * 5 / 2
     assert float(model.hinge(error, odd)) == pytest.approx(2 + 0.1 * 1.5)
+
+
+NORMAL = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0])
+
+
+@pytest.mark.parametrize(
+    ("odd", "undone"),
+    [
+        ([9.0, 9, 9, 9], False),  # it misses none; phase 1 missed 2 of 20 pairs
+        ([4.5, 4.5, 9, 9], True),  # as many as phase 1
+    ],
+)
+def test_synthetic_negatives_have_to_be_told_better_by_a_fifth(
+    odd: list[float], undone: bool
+) -> None:
+    before = torch.tensor([4.5, 4.5, 9, 9])
+    harm = harm_of((NORMAL, before), (NORMAL, torch.tensor(odd)), guess=True)
+    assert (harm is not None) == undone
+    assert harm_of((NORMAL, before), (NORMAL, torch.tensor(odd)), guess=False) is None
+
+
+def test_an_order_of_normal_windows_turned_round_undoes_phase_2() -> None:
+    before, odd = torch.tensor([4.5, 4.5, 9, 9]), torch.full((4,), 9.0)
+    harm = harm_of((NORMAL, before), (NORMAL.flip(0), odd), guess=True)
+    assert harm is not None
+    assert "correlation -1.00" in harm
+    assert harm_of((NORMAL, before), (2 * NORMAL / 2, odd), guess=True) is None
+
+
+@pytest.mark.parametrize("model", FAMILY)
+def test_what_synthetic_negatives_undo_given_ones_do_not(
+    model: type[LisAe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few_steps(monkeypatch, 10)
+    monkeypatch.setattr(lis_ae, "FEWER", 0.0)  # what no phase 2 can keep
+    with one_thread():
+        made = drawn(model).fit(normal(80), normal(40, 1), epochs=1, seed=0)
+        given = drawn(model).fit(normal(80), normal(40, 1), epochs=1, seed=0, negatives=normal(90))
+    assert made["latent_phase"] is None or "synthetic negatives" in made["guards"][0]
+    assert given["guards"] == []
 
 
 @pytest.mark.parametrize("model", FAMILY)

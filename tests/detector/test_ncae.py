@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from stream_ad.detector import Detector
+from stream_ad.detector import Detector, learning
 from stream_ad.detector.blocks import one_thread
 from stream_ad.detector.models import descent
 from stream_ad.detector.models.ncae import Game, Ncae, least_similar, still
@@ -186,6 +186,16 @@ def test_what_was_mined_is_not_in_the_bank_and_k_grows(
     detector.save(tmp_path / "d")
     again = Detector.load(tmp_path / "d").decision_function(history)
     assert again.tobytes() == detector.decision_function(history).tobytes()
+
+
+@pytest.mark.parametrize(("bounds", "wanted"), [((10, 1000), 0.2), ((10, 40), 40)])
+def test_k_is_a_fifth_of_the_bank_within_bounds(
+    bounds: tuple[int, int], wanted: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few_steps(monkeypatch, 5)
+    monkeypatch.setattr(learning, "CONTAMINATED_K", bounds)
+    report = Detector("ncae", "ares", epochs=1).fit(table(700, 0.1)[0]).report_
+    assert report["k"] == (int(wanted * report["bank"]) if wanted < 1 else wanted)
 
 
 def test_the_sensor_that_is_off_is_blamed(monkeypatch: pytest.MonkeyPatch) -> None:

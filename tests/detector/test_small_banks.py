@@ -13,14 +13,12 @@ from stream_ad.detector.joined_rows import JoinedRows
 from stream_ad.detector.scaling import Scaler
 from stream_ad.detector.small_banks import (
     BANKS,
-    DEVIATIONS,
+    HEARD,
     LEAST,
     LINES,
     NEAR,
     PART,
     POOL,
-    SCALED,
-    SCALES,
     SENSORS,
     SIZES,
     SmallBanks,
@@ -30,7 +28,7 @@ from tests.detector.test_joined import joined_of
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.float32]
-COARSE, FINE = range(len(LINES))
+SCALED, RANGES = range(len(LINES))
 
 
 def rows_of(n: int = 300, sensors: int = 4, seed: int = 0) -> Rows:
@@ -48,22 +46,25 @@ def held_by(banks: SmallBanks, bank: int) -> NDArray[np.int64]:
 def seen_by(banks: SmallBanks, bank: int, rows: Rows) -> Floats:
     """Return rows (n, C) as a bank weighs them, in double precision."""
     wide = rows.astype(np.float64)
-    seen: Floats = (wide if banks.squashed[bank] else 3 * np.sinh(wide / 3)) * banks.weights[bank]
+    plain = wide if banks.line[bank] == SCALED else 3 * np.sinh(wide / 3)
+    seen: Floats = plain * banks.weights[bank]
     return seen
 
 
 def slow(banks: SmallBanks, x: Rows) -> tuple[Floats, Floats]:
     """Return amounts and parts of windows one bank after another, as the words say."""
     rows = np.nan_to_num(x[:, 0])
-    amounts, parts = np.zeros((len(x), 2)), np.zeros((len(x), 2, x.shape[2]))
+    said: list[list[Floats]] = [[], []]
+    parts = np.zeros((len(x), 2, x.shape[2]))
     for bank, line in enumerate(banks.line):
         own, odd = (seen_by(banks, bank, each) for each in (banks.rows, rows))
         own = own[held_by(banks, bank)]
         far = cdist(odd, own, "cityblock")
         usual = banks.usual[bank]
-        amounts[:, line] += np.log(far.min(axis=1) / usual + NEAR)
+        said[line].append(np.log(far.min(axis=1) / usual + NEAR))
         parts[:, line] += np.abs(odd - own[far.argmin(axis=1)]) / usual
-    return amounts / BANKS, parts / BANKS
+    most = [np.sort(np.array(each), axis=0)[-HEARD:].mean(axis=0) for each in said]
+    return np.stack(most, axis=1), parts / BANKS
 
 
 @pytest.mark.parametrize(("n", "sensors"), [(2, 1), (30, 3), (300, 9)])
@@ -83,18 +84,25 @@ def test_usual_is_the_median_distance_of_the_rows_that_a_bank_does_not_hold() ->
         assert banks.usual[bank] == pytest.approx(np.median(far), rel=1e-5)
 
 
-def test_what_is_not_squashed_is_a_distance_of_the_raw_values() -> None:
-    """City block over standard deviations, whatever scaler the rows have been through."""
+def test_shares_of_ranges_are_distances_of_the_raw_values() -> None:
+    """City block over what each sensor spans, whatever scaler the rows have been through."""
     raw = rows_of(400, 5) * np.float32(7) + np.float32(100)
     raw[:5] *= 40  # far into the squash
     scaler = Scaler.fit(raw)
     banks = SmallBanks.fit(scaler.scale(raw), 0)
-    for bank in range(SCALES[COARSE].index(DEVIATIONS), BANKS, len(SCALES[COARSE])):
-        plain = raw[:, 0].astype(np.float64) / raw[:, 0].std(axis=0)
+    for bank in range(BANKS, len(banks.line), 7):
+        plain = raw[:, 0].astype(np.float64) / np.ptp(raw[:, 0], axis=0)
         plain *= banks.weights[bank] > 0
         own, seen = plain[held_by(banks, bank)], seen_by(banks, bank, banks.rows)
         found = cdist(seen, seen[held_by(banks, bank)], "cityblock")
         np.testing.assert_allclose(found, cdist(plain, own, "cityblock"), rtol=2e-3, atol=2e-3)
+
+
+def test_what_the_scaler_made_alike_weighs_alike() -> None:
+    banks = SmallBanks.fit(rows_of(), 0)
+    for bank in range(BANKS):
+        assert banks.line[bank] == SCALED
+        assert set(banks.weights[bank]) <= {0.0, 1.0}
 
 
 @pytest.mark.parametrize("n", [2, 9, 40, 200, 5_000])
@@ -103,13 +111,12 @@ def test_banks_stay_small_different_and_within_the_pool(n: int) -> None:
     banks = SmallBanks.fit(rows_of(n, sensors), 0)
     assert len(banks.rows) == min(n, POOL)
     most = min(max(LEAST, len(banks.rows) // PART), len(banks.rows) - 1)
-    for bank, line in enumerate(banks.line):
+    for bank in range(len(banks.line)):
         held = held_by(banks, bank)
         assert len(held) == len(np.unique(held))
-        assert len(held) in {min(size, most) for size in SIZES[line]}
+        assert len(held) == min(SIZES[bank % len(SIZES)], most)
         looks = int((banks.weights[bank] > 0).sum())
         assert SENSORS[0] * sensors <= looks <= SENSORS[1] * sensors
-        assert not (banks.squashed[bank] and SCALED not in SCALES[line])
 
 
 def test_a_window_has_the_same_bits_in_any_batch_and_order() -> None:
@@ -167,35 +174,37 @@ def test_equal_rows_and_huge_values_give_finite_numbers() -> None:
             assert np.isfinite(part).all()
 
 
-def test_the_coarse_line_sees_anomalies_that_were_learned_from() -> None:
-    """Twenty of a kind among 400 rows: each finds its like in one large bank."""
-    alike = [rows_of(20, seed=seed) / 20 + np.float32(8) for seed in (1, 2)]
+@pytest.mark.parametrize("line", [SCALED, RANGES])
+def test_anomalies_that_were_learned_from_are_seen(line: int) -> None:
+    """Ten of a kind among 400 rows: each finds its like in one large bank, and in most small."""
+    alike = [rows_of(10, seed=seed) / 20 + np.float32(8) for seed in (1, 2)]
     x = np.concatenate([rows_of(400), alike[0]])
     test = np.concatenate([rows_of(200, seed=1), alike[1]])
     truth = np.arange(len(test)) >= 200
     nearest = NearestNeighbors(n_neighbors=5).fit(x[:, 0]).kneighbors(test[:, 0])[0].mean(axis=1)
-    coarse = SmallBanks.fit(x, 0)(test)[0][:, COARSE]
+    banks = SmallBanks.fit(x, 0)
     assert roc_auc_score(truth, nearest) < 0.2
-    assert roc_auc_score(truth, coarse) > 0.9
+    assert roc_auc_score(truth, banks(test)[0][:, line]) > 0.9
 
 
-def test_the_fine_line_sees_what_lies_between_two_kinds_of_normal() -> None:
+@pytest.mark.parametrize("line", [SCALED, RANGES])
+def test_what_lies_between_two_kinds_of_normal_is_seen(line: int) -> None:
     kinds = np.repeat([-6, 6], 300)[:, None, None].astype(np.float32)
     noise = np.random.default_rng(0).normal(size=(840, 1, 4)).astype(np.float32) / 2
     x, usual, odd = noise[:600] + kinds, noise[600:800] + kinds[200:400], noise[800:]
     amounts = SmallBanks.fit(np.asarray(x, np.float32), 0)(np.concatenate([usual, odd]))[0]
     truth = np.arange(240) >= 200
-    assert roc_auc_score(truth, amounts[:, FINE]) > 0.99
+    assert roc_auc_score(truth, amounts[:, line]) > 0.99
 
 
-def test_joined_rows_take_the_larger_of_the_lines_in_tail_units() -> None:
+def test_joined_rows_take_the_mean_of_the_lines_in_tail_units_the_ranges_twice() -> None:
     rng, bank = np.random.default_rng(0), joined_of()
     lines, odd = rng.normal(size=(200, 2)), 3 * rng.normal(size=(30, 2))
     joined = JoinedRows(bank.bank, bank.index, k=3, alpha=0.5)
     joined.calibrate(lines)
     each = [TailUnits.fit(lines[:, i])(odd[:, i]) for i in range(2)]
     raw = joined.score(np.zeros((30, 2), np.float32), np.zeros(30), odd)
-    np.testing.assert_array_equal(raw, np.maximum(*each))
+    np.testing.assert_allclose(raw, (each[SCALED] + 2 * each[RANGES]) / 3, rtol=1e-12)
     again = JoinedRows(bank.bank, bank.index, k=3, alpha=0.5)
     again.recall(joined.arrays())
     np.testing.assert_array_equal(again.join(odd), raw)

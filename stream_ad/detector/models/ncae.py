@@ -23,7 +23,7 @@ WEIGHT = 0.1  # of fooling the discriminators, beside the error
 RATE = 1e-3  # of the discriminators
 MOMENTUM = 0.1  # of mu_Z
 DOUBT = 8  # trust falls with this power of the contamination score
-REBUILT = 0.2  # share of the reconstruction in the error, the rest is the contamination score
+REBUILT = 0.05  # share of the reconstruction in the error, the rest is the contamination score
 TINY = 1e-12
 
 
@@ -36,7 +36,8 @@ class Ncae(WindowModel):
     mining found, the windows whose latents point least along those of the re-encoded generated
     ones (mean cosine, eq. 7), at most tau of a batch, are rebuilt not as themselves but as
     their mean (eq. 8a); so they keep a large error. The bank leaves out what was mined, and
-    ARES then looks at 100 neighbours or more.
+    ARES then looks at a fifth of it, at 100 neighbours at least: near what mining overlooked
+    lies more of it, and few neighbours have errors as large.
 
     Where the paper is overruled, and why:
 
@@ -48,7 +49,7 @@ class Ncae(WindowModel):
     - The lowest similarity counts as contaminated; the paper's "descending" takes the highest.
     - A window counts in eq. 8a by ``min(1, 1 / score)^8``: contamination below the limit,
       which no mining finds, is learned the less, the less ordinary it is.
-    - The error is not the reconstruction alone (eq. 9) but ``0.8 score + 0.2 root(mean square
+    - The error is not the reconstruction alone (eq. 9) but ``0.95 score + 0.05 root(mean square
       residual)``, both in shares of their median over what was kept, so 1 is ordinary: an
       autoencoder that has seen anomalies rebuilds them, however few it was allowed to learn.
     - The generator maximises log D (eq. 6 would minimise log(1 - D), which has no gradient
