@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stream_ad.alerting import Details
 from stream_ad.records import ChannelEvidence, Neighbour, SensorEvidence
 from stream_ad.versions import Judge
-from stream_ad.windows import WindowSpec, rfc3339
+from stream_ad.windows import Windows, WindowSpec, rfc3339
 
 if TYPE_CHECKING:
     from stream_ad.detector.explanation import Explanation
@@ -45,12 +45,11 @@ class Describe:
         cls,
         detector: Judge,
         spec: WindowSpec,
-        values: NDArray[np.float32],
-        start: NDArray[np.int64],
+        windows: Windows,
     ) -> Sequence[Describe]:
-        """Explain windows (n, T, C) that begin at start (n,) in one go."""
-        explanation = detector.explain(values, start)
-        return [cls(explanation, row, spec, detector.channels) for row in range(len(values))]
+        """Explain windows in one go."""
+        explanation = detector.explain(windows.values, windows.start, windows.machine)
+        return [cls(explanation, row, spec, detector.channels) for row in range(len(windows))]
 
     @property
     def sensor_share(self) -> NDArray[np.float64]:

@@ -394,8 +394,10 @@ class Pipeline:
                 self._score(judged, scored, values, judge)
                 telling = self._follow(judged, scored, values, states, judge)
                 if telling.any():
-                    start = part.start[usable][telling]
-                    described = Describe.many(judge.detector, self.spec, values[telling], start)
+                    told = part.take(usable).take(telling)
+                    described = Describe.many(
+                        judge.detector, self.spec, replace(told, values=values[telling])
+                    )
                     judged.describe.update(zip(scored[telling].tolist(), described, strict=True))
         return judged
 
@@ -406,7 +408,8 @@ class Pipeline:
         values: NDArray[np.float32],
         version: Version,
     ) -> None:
-        raw = version.detector.score(values, judged.windows.start[rows]).raw
+        start, machine = judged.windows.start[rows], judged.windows.machine[rows]
+        raw = version.detector.score(values, start, machine).raw
         judged.scored[rows], judged.raw[rows] = True, raw
         judged.static_score[rows] = version.detector.line_.static_score(raw)
 
@@ -425,7 +428,7 @@ class Pipeline:
         crossed = np.zeros(len(rows), bool)
         names = judged.windows.machine[rows].tolist()
         if (reference := version.reference) is not None:  # before a line begins the version
-            far = self._static(reference, values, start)
+            far = self._static(reference, values, start, judged.windows.machine[rows])
             lines = [
                 state.against(reference.key, anew=reference.accepts(name))
                 for state, name in zip(alerts, names, strict=True)
@@ -447,14 +450,18 @@ class Pipeline:
         return ((judged.score[rows] > 1) & ~muted) | followed.crossed | crossed
 
     def _static(
-        self, version: Version, values: NDArray[np.float32], start: NDArray[np.int64]
+        self,
+        version: Version,
+        values: NDArray[np.float32],
+        start: NDArray[np.int64],
+        machine: NDArray[np.object_],
     ) -> NDArray[np.float64]:
         """Return what a version makes of windows (n,); NaN where it knows too little of one."""
         missing = missing_share(values, version.detector.known)
         usable = (missing <= self._max_missing) & (missing < 1)
         static = np.full(len(values), np.nan)
         if usable.any():
-            raw = version.detector.score(values[usable], start[usable]).raw
+            raw = version.detector.score(values[usable], start[usable], machine[usable]).raw
             static[usable] = version.detector.line_.static_score(raw)
         return static
 

@@ -33,12 +33,22 @@ class Judge(Protocol):
         """The alarm line over the raw score."""
         ...
 
-    def score(self, values: NDArray[np.float32], start: NDArray[np.int64]) -> Scores:
-        """Return the scores of windows (n, T, C) that begin at start (n,)."""
+    def score(
+        self,
+        values: NDArray[np.float32],
+        start: NDArray[np.int64],
+        machine: NDArray[np.object_] | None = None,
+    ) -> Scores:
+        """Return the scores of windows (n, T, C) of machines (n,) that begin at start (n,)."""
         ...
 
-    def explain(self, X: NDArray[np.float32], start: NDArray[np.int64]) -> Explanation:
-        """Return what is unusual in windows (n, T, C) that begin at start (n,)."""
+    def explain(
+        self,
+        X: NDArray[np.float32],
+        start: NDArray[np.int64],
+        machine: NDArray[np.object_] | None = None,
+    ) -> Explanation:
+        """Return what is unusual in windows (n, T, C) of machines (n,) that begin at start (n,)."""
         ...
 
 

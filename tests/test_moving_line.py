@@ -42,7 +42,9 @@ class Shifted(Mean):
         super().__init__(spec)
         self._shift = shift
 
-    def score(self, values: NDArray[np.float32], start: NDArray[np.int64]) -> Scores:
+    def score(
+        self, values: NDArray[np.float32], start: NDArray[np.int64], machine: object = None
+    ) -> Scores:
         return super().score(values - np.float32(self._shift), start)
 
 
@@ -51,7 +53,9 @@ class Explained(Mean):
 
     explained = 0
 
-    def explain(self, X: NDArray[np.float32], start: NDArray[np.int64]) -> Explanation:
+    def explain(
+        self, X: NDArray[np.float32], start: NDArray[np.int64], machine: object = None
+    ) -> Explanation:
         self.explained += len(X)
         return super().explain(X, start)
 

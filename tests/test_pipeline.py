@@ -40,13 +40,13 @@ class Mean:
             Calibration(machine, start, raw, spec.hop_ns, spec.window_ns), 0.01, 10.0
         )
 
-    def score(self, values: Values, start: NDArray[np.int64]) -> Scores:
+    def score(self, values: Values, start: NDArray[np.int64], machine: object = None) -> Scores:
         self.seen += len(values)
         raw = np.nanmean(values.astype(np.float64), axis=(1, 2))
         sensors = np.nan_to_num(np.abs(values).mean(axis=1)).astype(np.float64)
         return Scores(raw=raw, error=raw, sensor_error=sensors)
 
-    def explain(self, X: Values, start: NDArray[np.int64]) -> Explanation:
+    def explain(self, X: Values, start: NDArray[np.int64], machine: object = None) -> Explanation:
         size = np.nan_to_num(np.abs(X).astype(np.float64)).sum(axis=1)
         return Explanation(
             share=size / size.sum(axis=1, keepdims=True),

@@ -143,6 +143,9 @@ class DetectorConfig(Section):
     scaling: Literal["robust", "standard"] = "robust"
     """How sensors are scaled: `robust`, by quantiles and squashed; `standard`, by mean and standard
     deviation, for tables with `ares` or `error`; not with `ncae`."""
+    scale_per_machine: bool = False
+    """Puts every machine of the history onto the group's scale first; for machines that do not read
+    alike, and no others."""
     k: Count = 10
     """Neighbours that `ares` looks at, about 100 where the history is not clean; `joined` looks at
     a third of them."""

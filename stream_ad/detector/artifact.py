@@ -27,7 +27,7 @@ from safetensors import SafetensorError
 
 from stream_ad.errors import ArtifactCorrupt, ArtifactMismatch, ArtifactNotFound, OutputError
 
-FORMAT = 3
+FORMAT = 4
 SEAL = "sha256"
 ADVICE = "copy the whole folder again from where it is sound, or train anew into an empty one"
 CARD, WEIGHTS, ARRAYS = "card.json", "weights.safetensors", "arrays.safetensors"

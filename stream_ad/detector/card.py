@@ -19,6 +19,7 @@ from stream_ad.detector.cycle import Cycle
 from stream_ad.detector.daily import BINS, DailyCourse
 from stream_ad.detector.learning import Learned
 from stream_ad.detector.line import AlarmLine
+from stream_ad.detector.machine_scales import MachineScales
 from stream_ad.detector.models import WindowModel, make_model
 from stream_ad.detector.parts import Parts
 from stream_ad.detector.scaling import ROBUST, Scaler
@@ -53,6 +54,7 @@ class Saved:
     sensors: tuple[SensorConfig, ...]
     spec: WindowSpec | None
     scaler: Scaler
+    scales: MachineScales | None
     model: WindowModel
     bank: Bank
     views: Views | SmallBanks | None
@@ -125,12 +127,15 @@ def _has_cycle(scaler: Scaler) -> list[bool]:
     return [bool((sensor != 1).any()) for sensor in scaler.cycle.gain.T]
 
 
-def stored(parts: Parts, calibration: Calibration, line: AlarmLine) -> Arrays:
+def stored(
+    parts: Parts, scales: MachineScales | None, calibration: Calibration, line: AlarmLine
+) -> Arrays:
     """Return everything but the weights as arrays."""
     scaler, bank, views = parts.scaler, parts.scorer.bank, parts.views
     daily, cycle = scaler.daily, scaler.cycle
     return {
         **({} if daily is None else _day(daily)),
+        **({} if scales is None else _machines(scales)),
         **({} if cycle is None else {"cycle.gain": cycle.gain, "cycle.shift": cycle.shift}),
         **({} if views is None else {f"views.{n}": getattr(views, n) for n in views.names()}),
         **{f"scorer.{name}": array for name, array in parts.scorer.arrays().items()},
@@ -201,6 +206,7 @@ def _restore(card: dict[str, Any], weights: Arrays, arrays: Arrays) -> Saved:
             cycle=Cycle(**cycle) if cycle else None,
             squashed=config.scaling == ROBUST,
         ),
+        scales=_scales(arrays) if config.scale_per_machine else None,
         model=model,
         bank=Bank(
             arrays["bank.z"],
@@ -231,6 +237,16 @@ def _of(part: str, arrays: Arrays) -> Arrays:
     return {n.removeprefix(head): array for n, array in arrays.items() if n.startswith(head)}
 
 
+def _machines(scales: MachineScales) -> Arrays:
+    names = pack_names(scales.machines, "scales.")
+    return {"scales.gain": scales.gain, "scales.shift": scales.shift, **names}
+
+
+def _scales(arrays: Arrays) -> MachineScales:
+    gain, shift = arrays["scales.gain"], arrays["scales.shift"]
+    return MachineScales(unpack_names(arrays, "scales."), gain, shift)
+
+
 def _day(daily: DailyCourse) -> Arrays:
     period = np.array([daily.period_ns], np.int64)
     return {"daily.course": daily.course, "daily.period_ns": period}
@@ -255,6 +271,10 @@ def _check_shapes(saved: Saved) -> None:
         "calibration.machine": (calibration.machine.shape, held_out),
         "calibration.start": (calibration.start.shape, held_out),
     }
+    if saved.scales is not None:
+        each = (len(saved.scales.machines), *sensors)
+        expected["scales.gain"] = (saved.scales.gain.shape, each)
+        expected["scales.shift"] = (saved.scales.shift.shape, each)
     if saved.views is not None:
         expected |= saved.views.expected(saved.model.length, sensors[0])
     if saved.scaler.daily is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,6 +26,7 @@ from stream_ad.detector.index_choice import check_index
 from stream_ad.detector.inputs import as_windows
 from stream_ad.detector.learning import learn
 from stream_ad.detector.line import AlarmLine
+from stream_ad.detector.machine_scales import MachineScales
 from stream_ad.detector.occlusion import occlude
 from stream_ad.detector.parts import Parts
 from stream_ad.detector.prepare import in_order
@@ -55,6 +57,8 @@ class Detector:
         ``dense`` or ``tcn`` (temporal convolutions, for long windows).
     scaling : str
         ``robust``, or ``standard`` for tables with ``ares`` or ``error``: see `Scaler`.
+    scale_per_machine : bool
+        Puts every machine that `fit_windows` knows onto the group's scale: `MachineScales`.
     k : int
         Neighbours of ``ares``, at least 1; more than the bank holds are cut. About 100 where
         the history is not clean. ``joined`` looks at a third of them.
@@ -126,6 +130,7 @@ class Detector:
         *,
         network: str = "dense",
         scaling: str = "robust",
+        scale_per_machine: bool = False,
         k: int = 10,
         alpha: float = 0.5,
         latent_dim: int | None = None,
@@ -142,6 +147,7 @@ class Detector:
         self.scorer = scorer
         self.network = network
         self.scaling = scaling
+        self.scale_per_machine = scale_per_machine
         self.k = k
         self.alpha = alpha
         self.latent_dim = latent_dim
@@ -154,6 +160,7 @@ class Detector:
         self.seed = seed
         self.device = device
         self._parts: Parts | None = None
+        self._scales: MachineScales | None = None
 
     def fit(
         self, X: ArrayLike, y: ArrayLike | None = None, negatives: ArrayLike | None = None
@@ -239,7 +246,12 @@ class Detector:
         self.card["line"] = self.line_.to_card()
         return self
 
-    def score(self, values: ArrayLike, start: NDArray[np.int64] | None = None) -> Scores:
+    def score(
+        self,
+        values: ArrayLike,
+        start: NDArray[np.int64] | None = None,
+        machine: NDArray[np.object_] | None = None,
+    ) -> Scores:
         """Score windows.
 
         Parameters
@@ -250,6 +262,9 @@ class Detector:
         start : int64 array (n,), optional
             When the windows begin, nanoseconds since the epoch; needed by a detector that
             learned the course of the day, which one fitted by `fit` never does.
+        machine : object array (n,), optional
+            Whose they are; read by a detector with ``scale_per_machine``. Windows of nobody are
+            taken to be on the group's scale.
 
         Returns
         -------
@@ -263,7 +278,7 @@ class Detector:
             When the model gives something that is not a finite number.
         NotFitted
         """
-        parts, windows = self._fitted(), self._checked(values, start)
+        parts, windows = self._fitted(), self._checked(values, start, machine)
         passed = parts.passed(windows, start)
         _refuse_unless_finite(passed.error, windows, parts.scaler)
         raw = parts.scorer.score(passed.z, passed.error, passed.views)
@@ -280,13 +295,19 @@ class Detector:
         """Return 1 for windows above the alarm line, else 0; int64 (n,). See `score`."""
         return (self.score(X, start).raw > self.line_.line).astype(np.int64)
 
-    def explain(self, X: ArrayLike, start: NDArray[np.int64] | None = None) -> Explanation:
+    def explain(
+        self,
+        X: ArrayLike,
+        start: NDArray[np.int64] | None = None,
+        machine: NDArray[np.object_] | None = None,
+    ) -> Explanation:
         """Say which sensors stand out, what was expected, and what is most alike.
 
         Parameters
         ----------
         X : float array (n, T, C), or (n, d) where a window is one row
         start : int64 array (n,), optional
+        machine : object array (n,), optional
             As in `score`.
 
         Returns
@@ -298,7 +319,7 @@ class Detector:
         InputError, ModelError, NotFitted
             As `score`.
         """
-        parts, values = self._fitted(), self._checked(X, start)
+        parts, values = self._fitted(), self._checked(X, start, machine)
         scaler, scorer = parts.scaler, parts.scorer
         passed, blame, x_hat = occlude(parts.model, scaler, values, start)
         _refuse_unless_finite(passed.error, values, scaler)
@@ -312,9 +333,9 @@ class Detector:
         distances, numbers = scorer.index.search(passed.z, NEIGHBOURS)
         return Explanation(
             share=shares(blame) if by_view is None else blamed(contributions, by_view, blame),
-            expected=at_slot(window, slot, seen),
-            actual=at_slot(values.astype(np.float64), slot, seen),
-            expected_window=window,
+            expected=self._own(at_slot(window, slot, seen), machine),
+            actual=self._own(at_slot(values.astype(np.float64), slot, seen), machine),
+            expected_window=self._own(window, machine),
             channels=self.channels,
             evidence=shares(contributions),
             neighbour_machine=scorer.bank.machine[numbers],
@@ -340,7 +361,7 @@ class Detector:
         parts = self._fitted()
         card = self.card | card_extra
         weights = {name: value.cpu().numpy() for name, value in parts.model.state_dict().items()}
-        arrays = stored(parts, self.calibration_, self.line_)
+        arrays = stored(parts, self._scales, self.calibration_, self.line_)
         write_artifact(Path(path), card, weights, arrays)
 
     @classmethod
@@ -362,7 +383,7 @@ class Detector:
         self = cls(**saved.settings, device=device)
         self.sensors, self.spec = saved.sensors, saved.spec
         self.calibration_, self.line_ = saved.calibration, saved.line
-        self.report_, self.card = saved.report, card
+        self.report_, self.card, self._scales = saved.report, card, saved.scales
         # what the line was made with: another index or k would give other scores
         used = {"index": card.get("index", "exact"), "k": saved.report.get("k", saved.config.k)}
         config = saved.config.model_copy(update=used)
@@ -413,6 +434,12 @@ class Detector:
         config = check_settings(vars(self))
         check_index(config.index)
         device = torch_device(config.device)
+        self._scales = None
+        if config.scale_per_machine:
+            normal = windows if y is None else windows.take(y >= 0)
+            self._scales = MachineScales.fit(normal.values, normal.machine)
+            moved = self._scales.to_group(windows.values, windows.machine)
+            windows = replace(windows, values=moved)
         learned = learn(
             windows,
             window_ns,
@@ -444,7 +471,20 @@ class Detector:
             raise NotFitted("the detector has learned nothing yet: call fit, or load a saved one")
         return self._parts
 
-    def _checked(self, values: ArrayLike, start: NDArray[np.int64] | None) -> NDArray[np.float32]:
+    def _own(
+        self, values: NDArray[np.float64], machine: NDArray[np.object_] | None
+    ) -> NDArray[np.float64]:
+        """Return what stands on the group's scale in the units that the machine reads in."""
+        if self._scales is None or machine is None:
+            return values
+        return self._scales.from_group(values, machine)
+
+    def _checked(
+        self,
+        values: ArrayLike,
+        start: NDArray[np.int64] | None,
+        machine: NDArray[np.object_] | None,
+    ) -> NDArray[np.float32]:
         parts = self._fitted()
         windows = as_windows(values, "X", (parts.model.length, parts.model.sensors))
         if start is None and parts.scaler.daily is not None:
@@ -452,7 +492,14 @@ class Detector:
         if start is not None and np.shape(start) != (len(windows),):
             shape = np.shape(start)
             raise InputError(f"start has shape {shape}; wanted is ({len(windows)},), one a window")
-        return windows
+        if machine is None or self._scales is None:
+            return windows
+        if np.shape(machine) != (len(windows),):
+            shape = np.shape(machine)
+            raise InputError(
+                f"machine has shape {shape}; wanted is ({len(windows)},), one a window"
+            )
+        return self._scales.to_group(windows, machine)
 
 
 def _labels(y: ArrayLike, n: int) -> NDArray[np.int64]:

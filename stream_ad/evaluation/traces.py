@@ -123,20 +123,20 @@ def _explain(case: Case, windows: Windows, pipeline: Pipeline) -> None:
     for v in np.unique(version):
         part = windows.take(version == v)
         # before any model there is nothing to expect, but the first one can say what it thinks
-        expected = _expected(versions[max(v, 0)].detector, part.values, part.start)
+        expected = _expected(versions[max(v, 0)].detector, part)
         slots = part.start[:, None] + np.arange(spec.length) * spec.period_ns
         chosen = case.sensors
         case.parts.append((slots, part.values[:, :, chosen], expected[:, :, chosen]))
 
 
-def _expected(
-    detector: Judge, values: NDArray[np.float32], start: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _expected(detector: Judge, windows: Windows) -> NDArray[np.float64]:
     """Return what was expected of windows (n, T, C); NaN where nothing was observed at all."""
-    expected = np.full(values.shape, np.nan)
-    seen = missing_share(values, detector.known) < 1
+    expected = np.full(windows.values.shape, np.nan)
+    seen = missing_share(windows.values, detector.known) < 1
     if seen.any():
-        expected[seen] = detector.explain(values[seen], start[seen]).expected_window
+        some = windows.take(seen)
+        told = detector.explain(some.values, some.start, some.machine)
+        expected[seen] = told.expected_window
     return expected
 
 

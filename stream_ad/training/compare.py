@@ -82,7 +82,7 @@ def compare(
     scorable = usable(detectors, held_out, config.windows.max_missing)
     windows = _enough(held_out.take(scorable), len(held_out))
     progress.stage(f"judging {len(members)} members", 1 + len(FAULTS))
-    normal = [detector.score(windows.values, windows.start).raw for detector in detectors]
+    normal = [d.score(windows.values, windows.start, windows.machine).raw for d in detectors]
     progress.at(1)
     heard = _heard(detectors, windows, normal, config.detector.seed, progress)
     judged = (
@@ -142,7 +142,8 @@ def _heard(
     for number, fault in enumerate(injected(windows, spread, seed, most=MOST)):
         if len(fault.windows):
             for detector, ordinary, found in zip(detectors, normal, heard, strict=True):
-                raw = detector.score(fault.windows.values, fault.windows.start).raw
+                odd = fault.windows
+                raw = detector.score(odd.values, odd.start, odd.machine).raw
                 recall = float((raw > detector.line_.line).mean())
                 auc = _auc(np.sort(ordinary), raw)
                 found.append(Heard(fault.kind, fault.severity, fault.sensors, recall, auc))

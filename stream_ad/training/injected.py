@@ -124,7 +124,7 @@ def finite_scores(detector: Detector, windows: Windows, who: str) -> Floats:
     if not len(windows):
         return np.zeros(0)
     try:
-        raw = detector.score(windows.values, windows.start).raw
+        raw = detector.score(windows.values, windows.start, windows.machine).raw
     except ModelError as error:
         raise ModelError(f"the {who} is broken: {error}") from error
     if not np.isfinite(raw).all():

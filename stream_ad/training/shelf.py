@@ -97,13 +97,23 @@ class Shelved:
         """What the detector says of itself."""
         return self.loaded.card
 
-    def score(self, values: NDArray[np.float32], start: NDArray[np.int64]) -> Scores:
-        """Return the scores of windows (n, T, C) that begin at start (n,)."""
-        return self.loaded.score(values, start)
+    def score(
+        self,
+        values: NDArray[np.float32],
+        start: NDArray[np.int64],
+        machine: NDArray[np.object_] | None = None,
+    ) -> Scores:
+        """Return the scores of windows (n, T, C) of machines (n,) that begin at start (n,)."""
+        return self.loaded.score(values, start, machine)
 
-    def explain(self, X: NDArray[np.float32], start: NDArray[np.int64]) -> Explanation:
-        """Return what is unusual in windows (n, T, C) that begin at start (n,)."""
-        return self.loaded.explain(X, start)
+    def explain(
+        self,
+        X: NDArray[np.float32],
+        start: NDArray[np.int64],
+        machine: NDArray[np.object_] | None = None,
+    ) -> Explanation:
+        """Return what is unusual in windows (n, T, C) of machines (n,) that begin at start (n,)."""
+        return self.loaded.explain(X, start, machine)
 
 
 def whole(judge: Judge) -> Detector:

@@ -134,7 +134,9 @@ class Deaf:
         self.known, self.card, self.calibration_ = like.known, like.card, like.calibration_
         self.line_ = SimpleNamespace(line=2.0, p_line=0.01)
 
-    def score(self, values: NDArray[np.float32], start: NDArray[np.int64]) -> Scores:
+    def score(
+        self, values: NDArray[np.float32], start: NDArray[np.int64], machine: object = None
+    ) -> Scores:
         raw = np.random.default_rng(len(values)).random(len(values))
         return Scores(raw, raw, raw[:, None])
 

@@ -158,7 +158,9 @@ class View:
         self.card = of.card | (card or {})
         self.calibration_ = of.calibration_
 
-    def score(self, values: NDArray[np.float32], start: NDArray[np.int64]) -> Scores:
+    def score(
+        self, values: NDArray[np.float32], start: NDArray[np.int64], machine: object = None
+    ) -> Scores:
         return self._score(self._of.score(values, start))
 
 

@@ -48,7 +48,9 @@ class Known:
         self.known = np.array([True])
         self.card = {"history": {"sha256": key}}
 
-    def score(self, values: NDArray[np.float32], start: NDArray[np.int64]) -> Any:
+    def score(
+        self, values: NDArray[np.float32], start: NDArray[np.int64], machine: object = None
+    ) -> Any:
         return SimpleNamespace(raw=values[:, 0, 0].astype(np.float64))
 
 

@@ -56,6 +56,7 @@ class Baseline:
         self,
         values: NDArray[np.float32],
         start: NDArray[np.int64] | None = None,  # noqa: ARG002 - it knows no hours
+        machine: NDArray[np.object_] | None = None,  # noqa: ARG002 - nor machines
     ) -> Scores:
         """Score windows (n, T, C) in sensor units, NaN = missing; no part per sensor."""
         raw = self._scorer.score(rows_of(self.scaler, values))
@@ -66,6 +67,7 @@ class Baseline:
         self,
         X: NDArray[np.float32],
         start: NDArray[np.int64] | None = None,  # noqa: ARG002 - it knows no hours
+        machine: NDArray[np.object_] | None = None,  # noqa: ARG002 - nor machines
     ) -> Explanation:
         """Say per sensor what PCA did not rebuild; the others have nothing to say.
 
