@@ -273,7 +273,8 @@ class Retraining:
         # the held-out ones count for as many as are needed
         few = config.training.model_copy(update={"min_windows": 1})
         enough = config.model_copy(update={"training": few})
-        detector = train(History(learned, newest), enough, spec, Silence(), y_learned)
+        odd = self._odd(learned, y_learned)
+        detector = train(History(learned, newest), enough, spec, Silence(), odd)
         normal, anomalies = learned.take(y_learned == 0), windows.take(y < 0)
         verdict = self._judge(detector, normal, held_out, anomalies, accepted, newest)
         said["gate"] = verdict.to_json()
@@ -313,6 +314,19 @@ class Retraining:
             accepted=accepted,
             now=newest,
         )
+
+    def _odd(self, windows: Windows, y: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the labels (n,) without those of a new normal: that is what there will be most of.
+
+        A window that somebody called normal counts as odd for its kind from then on.
+        """
+        odd = y.copy()
+        for one in self._labels.values():
+            if one.new_normal != "no":
+                since = windows.start >= parse_rfc3339(one.started_at)
+                mine = one.new_normal == "group" or windows.machine == one.machine_id
+                odd[(y > 0) & since & mine] = 0
+        return odd
 
     def _alone(
         self,
@@ -389,7 +403,8 @@ class Retraining:
         missing = missing_share(windows.values, detector.known)
         usable = np.flatnonzero((missing <= most) & (missing < 1))
         static = np.full(len(windows), np.nan)
-        raw = detector.score(windows.values[usable], windows.start[usable]).raw
+        some = windows.take(usable)
+        raw = detector.score(some.values, some.start, some.machine).raw
         static[usable] = detector.line_.static_score(raw)
         return static
 

@@ -11,7 +11,7 @@ from tests.benchmarks.retraining_judging import share
 from tests.benchmarks.retraining_labels import LABELLED, UNLABELLED, Effect
 from tests.benchmarks.retraining_mixed import ROBUST
 from tests.benchmarks.retraining_parts import Found
-from tests.benchmarks.retraining_seasons import BUDGET, NEVER, RUNS, WITH, Seasons
+from tests.benchmarks.retraining_seasons import BUDGET, NEVER, RUNS, WITH, WITHOUT, Seasons
 from tests.benchmarks.retraining_tables import pooled, recall, settled
 from tests.benchmarks.slopes import TOUCHED, Ramp, Refitted, smallest
 from tests.benchmarks.table import Figure
@@ -54,7 +54,14 @@ def _seasons(seeds: Sequence[Seasons], changes: int) -> Iterator[Figure]:
     yield Figure("benign.drift_incidents", _benign(seeds), 0, "exactly", form=".0f")
     accepted = min(one.trainings[WITH].accepted for one in seeds)
     yield Figure("new_normal.accepted", accepted, changes, "exactly", correctness=True)
-    refused = min(sum(NEW_NORMAL in s for s in one.only_normal.refusals) for one in seeds)
+    refused = min(
+        sum(
+            NEW_NORMAL in s
+            for run in (one.only_normal, one.trainings[WITHOUT])
+            for s in run.refusals
+        )
+        for one in seeds
+    )
     yield Figure("new_normal.refused", refused, 1, correctness=True)
 
 

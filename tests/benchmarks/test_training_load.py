@@ -40,6 +40,13 @@ def test_gaps_at_swaps_and_elsewhere() -> None:
     assert others == [1, 1, 1, 3, 3, 1, 1]
 
 
+def test_a_batch_is_the_usual_time_between_commits_of_a_phase() -> None:
+    """Gaps of 2, 2 and 6 s; what lies between the phases counts for nothing."""
+    at = np.array([0.0, 1, 10, 12, 14, 50, 56])
+    phases = [Phase(9.0, 20.0, 1.0), Phase(49.0, 60.0, 1.0)]
+    assert _batch(at, phases) == 2.0
+
+
 def test_delays_are_those_of_what_was_seen_in_a_time() -> None:
     seen = Seen([1.0, 2.0, 2.0, 3.0], [0.1, 0.2, 0.3, 0.4], [1, 1, 1, 2])
     assert seen.delays(2.0, 3.0).tolist() == [0.2, 0.3]
@@ -58,3 +65,5 @@ def test_the_command_measures_both_and_sees_a_swap(
     assert figures["p99 while training/idle"] > 0
     assert 0 < figures["share of these phases in a training"] <= 1
     assert figures["swaps"] >= 1
+    assert figures["trainings in these phases"] >= 1
+    assert figures["niceness of the trainer"] == 19

@@ -9,6 +9,7 @@ and how long scores stay away where a new detector takes over.
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 import tempfile
@@ -36,11 +37,14 @@ from tests.benchmarks.kafka_load import Load, create, fill
 from tests.benchmarks.kafka_service import Setting, served_per_s
 from tests.benchmarks.table import Figure, Grid, conclude, options, show
 from tests.benchmarks.training_load_line import Line, Seen
+from tests.faults.lives import COMMIT
 from tests.faults.site import AS_A_CHILD, stream_ad
 from tests.faults.worker import Event, Worker
 from tests.kafka_cluster import Cluster, Runtime
 
 SLOWER, LATER, PAUSE = 0.7, 1.5, 1.0  # asked: throughput, p99, batches
+TRAINED = 0.5  # of the time a training must take, or nothing was measured beside one
+NICE = 19
 PARTITIONS = 4
 BEFORE, ENDED = "training", ("training promoted", "training refused", "training failed")
 LEADS, LOADED, RESTORED = "this trainer leads", "a promoted detector is loaded", "restored"
@@ -112,7 +116,8 @@ class Place:
         file = self.folder / f"{name}.yaml"
         file.write_text(yaml.safe_dump(tree))
         log = self.folder / f"{name}.{command[0]}.log"
-        return Worker([*AS_A_CHILD, *stream_ad(*command, "--config", file)], log)
+        traced = {"STREAM_AD_TRACE": "1"}  # each commit, as the worker itself sees it
+        return Worker([*AS_A_CHILD, *stream_ad(*command, "--config", file)], log, traced)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -179,7 +184,7 @@ def _saturated(place: Place) -> tuple[float, list[Figure]]:
     ratio = statistics.median(b / a for a, b in zip(alone, beside, strict=True))
     return statistics.median(alone), [
         Figure("throughput while trained/alone", ratio, SLOWER, form=".2f"),
-        Figure("share of that time in a training", statistics.median(shares), form=".2f"),
+        Figure("share of that time in a training", statistics.median(shares), TRAINED, form=".2f"),
     ]
 
 
@@ -239,6 +244,7 @@ def _paced(place: Place, per_s: float) -> list[Figure]:
         try:
             if worker.wait_for(lambda event: event.name == RESTORED, PATIENCE_S) is None:
                 raise TimeoutError(f"the worker does not begin: {worker.tail()}")
+            nice = os.getpriority(os.PRIO_PROCESS, trainer.pid)
             with line.running():
                 _warm(place, tree, trainer, line)
                 still, busy = _phases(place, tree, trainer)
@@ -246,12 +252,14 @@ def _paced(place: Place, per_s: float) -> list[Figure]:
         finally:
             worker.stop()
     loads = [event for event in [*worker.events] if event.name == LOADED]
+    commits = np.array([event.at for event in [*worker.events] if event.name == COMMIT])
     return [
+        Figure("niceness of the trainer", nice, NICE, "exactly", form="d", correctness=True),
         Figure("windows per second, paced", per_s, form=",.0f"),
         Figure("sent late, s, at most", line.late_s, form=".2f"),
         *_delays(line.seen, still, busy),
         *_trainings(trainer.events, busy),
-        *_swaps(line.seen, [event for event in loads if event.at > still[0].since], busy),
+        *_swaps(commits, [event for event in loads if event.at > still[0].since], busy),
     ]
 
 
@@ -295,32 +303,37 @@ def _delays(seen: Seen, still: Sequence[Phase], busy: Sequence[Phase]) -> Iterat
     for turn, (a, b) in enumerate(zip(still, busy, strict=True), 1):
         both = [seen.delays(phase.since, phase.until) * 1e3 for phase in (a, b)]
         cells = [[np.percentile(of, q) for of in both] for q in (50, 99)]
-        ratios.append(cells[1][1] / cells[1][0])
+        ratios.append(float(cells[1][1] / cells[1][0]))
         row = [f"{value:.0f}" for pair in cells for value in pair]
         rows.append([f"{turn}", *row, f"{ratios[-1]:.2f}", f"{b.share:.0%}"])
     headings = ["turn", "p50, idle", "p50, training", "p99, idle", "p99, training", "p99 ratio"]
     show(Grid("Milliseconds from window to committed score", [*headings, "in a training"], rows))
     yield Figure("p99 while training/idle", statistics.median(ratios), LATER, "at most", ".2f")
     share = statistics.median(phase.share for phase in busy)
-    yield Figure("share of these phases in a training", share, form=".2f")
+    yield Figure("share of these phases in a training", share, TRAINED, form=".2f")
     count = sum(phase.until - phase.since for phase in (*still, *busy))
     yield Figure("seconds of phases", count, form=".0f")
 
 
 def _trainings(events: Sequence[Event], busy: Sequence[Phase]) -> Iterator[Figure]:
+    some = 0
     for name in ENDED:
         count = sum(
             event.name == name and phase.since <= event.at <= phase.until
             for event in [*events]
             for phase in busy
         )
+        some += count
         yield Figure(f"{name} in these phases", count, form=",d")
+    yield Figure("trainings in these phases", some, 1, form=",d", correctness=True)
 
 
-def _swaps(seen: Seen, loads: Sequence[Event], busy: Sequence[Phase]) -> Iterator[Figure]:
-    """Compare the longest time without a score around swaps with that of any other such time."""
-    commits = seen.commits()
-    batch = float(np.median(np.diff(commits)))
+def _swaps(commits: Floats, loads: Sequence[Event], busy: Sequence[Phase]) -> Iterator[Figure]:
+    """Compare the longest time without a commit around swaps with that of any other such time.
+
+    A batch is the median time from one commit to the next while a detector is trained.
+    """
+    batch = _batch(commits, busy)
     spans = [(event.at - float(event.fields["seconds"]), event.at + AROUND_S) for event in loads]
     longest = [longest_gap(commits, *span) for span in spans]
     usual = [*_elsewhere(commits, spans, busy)]
@@ -333,7 +346,15 @@ def _swaps(seen: Seen, loads: Sequence[Event], busy: Sequence[Phase]) -> Iterato
     yield Figure("longest gap at a swap, ms, at most", 1e3 * max(longest), form=".0f")
     yield Figure("longest gap elsewhere, ms, at most", 1e3 * max(usual), form=".0f")
     pause = (statistics.median(longest) - statistics.median(usual)) / batch
-    yield Figure("swap pause, batches", pause, PAUSE, "at most", ".2f")
+    yield Figure("swap pause, batches, median", pause, PAUSE, "at most", ".2f")
+    worst = (max(longest) - max(usual)) / batch  # the worst of either
+    yield Figure("swap pause, batches, worst", worst, PAUSE, "at most", ".2f")
+
+
+def _batch(commits: Floats, busy: Sequence[Phase]) -> float:
+    """Return the median time from one commit to the next in some phases."""
+    gaps = [np.diff(commits[(commits >= p.since) & (commits < p.until)]) for p in busy]
+    return float(np.median(np.concatenate(gaps)))
 
 
 def _elsewhere(
