@@ -30,7 +30,7 @@ from stream_ad.training.shelf import whole
 from stream_ad.training.triggers import Cause, Triggers
 from stream_ad.versions import Version
 from stream_ad.windows import Windows, WindowSpec, rfc3339
-from stream_ad.windows.spec import NS, missing_share, parse_rfc3339
+from stream_ad.windows.spec import NEVER, NS, missing_share, parse_rfc3339
 
 if TYPE_CHECKING:
     from stream_ad.detector import Detector
@@ -318,15 +318,19 @@ class Retraining:
     def _odd(self, windows: Windows, y: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the labels (n,) without those of a new normal: that is what there will be most of.
 
-        A window that somebody called normal counts as odd for its kind from then on.
+        What somebody called normal otherwise is rare, and is held against its like.
         """
-        odd = y.copy()
+        changed, rare = np.zeros(len(windows), bool), np.zeros(len(windows), bool)
         for one in self._labels.values():
+            inside = windows.start >= parse_rfc3339(one.started_at)
+            if one.new_normal != "group":
+                inside &= windows.machine == one.machine_id
             if one.new_normal != "no":
-                since = windows.start >= parse_rfc3339(one.started_at)
-                mine = one.new_normal == "group" or windows.machine == one.machine_id
-                odd[(y > 0) & since & mine] = 0
-        return odd
+                changed |= inside
+            elif one.label == "normal":
+                end = NEVER if one.ended_at is None else parse_rfc3339(one.ended_at)
+                rare |= inside & (windows.start < end)
+        return np.where((y > 0) & changed & ~rare, 0, y)
 
     def _alone(
         self,

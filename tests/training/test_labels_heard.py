@@ -129,6 +129,7 @@ def test_what_is_kept_of_incidents_and_labels_does_not_grow(tried: list[tuple[in
         sizes.append(len(orjson.dumps({**record, "tried": []})))
     assert (words > 0).any()
     assert max(sizes[150:]) < 2 * max(sizes[:50])
+    one.turn(now)  # labels that were forgotten are passed over at the next look
     assert len(one._labels) == len(record["heard"]) < 50
     said_before = len(tried)
     again = Retraining(config_of(), SPEC, Nobody(), one.champion, one.buffer, record)
@@ -139,3 +140,24 @@ def test_what_is_kept_of_incidents_and_labels_does_not_grow(tried: list[tuple[in
     again.turn(now + 1)
     assert record["triggers"]["labels"] == counted
     assert len(tried) == said_before
+
+
+def test_of_a_new_normal_there_will_be_most_and_other_normal_windows_stay_odd() -> None:
+    """One machine changed at 100, and went through a routine at 300; the other is as before."""
+    one = pupil({})
+    one.label(
+        [
+            label(1, "m", 100, None, 400, new_normal="machine"),
+            label(2, "m", 300, 320, 400),
+            label(3, "n", 300, 320, 400),
+        ]
+    )
+    start, machine = np.array([50, 100, 300, 319, 320, 300]), np.array([*"mmmmmn"], object)
+    windows = Windows(machine, start, np.zeros((6, SPEC.length, 1), np.float32), np.arange(6))
+    y = np.array([1, 1, 1, 1, 1, 1])
+    assert one._odd(windows, y).tolist() == [1, 0, 1, 1, 0, 1]
+    assert one._odd(windows, np.array([0, -1, 0, 1, 1, -1])).tolist() == [0, -1, 0, 1, 0, -1]
+    one.label([label(4, "n", 300, None, 400, new_normal="group")])
+    assert one._odd(windows, y).tolist() == [1, 0, 1, 1, 0, 1]
+    one.label([label(4, "n", 40, None, 400, new_normal="group")])
+    assert one._odd(windows, y).tolist() == [0, 0, 1, 1, 0, 1]
