@@ -71,6 +71,7 @@ WHOLE: dict[str, dict[str, Any]] = {
         "index": "exact",
         "bank_windows": 50,
         "epochs": 5,
+        "scale_per_machine": True,
         "calibration_share": 0.4,
         "device": "cpu",
         "seed": 7,

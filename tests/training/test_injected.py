@@ -72,7 +72,7 @@ def detector(raw: list[float], line: float = 2.0) -> Any:
     return SimpleNamespace(
         calibration_=Calibration(machine, start, calm, SPEC.hop_ns, SPEC.window_ns),
         line_=SimpleNamespace(line=line, median=0.5, p_line=0.04),
-        score=lambda values, start: SimpleNamespace(raw=np.array(raw)),
+        score=lambda values, start, machine: SimpleNamespace(raw=np.array(raw)),
     )
 
 
