@@ -60,7 +60,8 @@ def test_the_command_measures_both_and_sees_a_swap(
     printed = capsys.readouterr().out
     assert printed.endswith("held\n")
     figures = orjson.loads(file.read_bytes())["figures"]
-    assert figures["throughput while trained/alone"] > 0
+    ratio = figures["throughput while trained/alone"]
+    assert ratio is None or ratio > 0  # nothing, where the topic ends before a training begins
     assert figures["p99 while training/idle"] > 0
     assert 0 < figures["share of these phases in a training"] <= 1
     assert figures["swaps"] >= 1

@@ -70,7 +70,7 @@ class Effort:
 
 
 FULL = Effort(200_000, 40, 6_000, 3, 30.0)
-QUICK = Effort(12_000, 8, 400, 1, 4.0)
+QUICK = Effort(40_000, 8, 400, 1, 4.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,14 +216,18 @@ def _served(place: Place, tree: dict[str, Any], load: Load) -> list[tuple[float,
 def _per_s(seen: Sequence[tuple[float, int]], since: float) -> float:
     """Return windows per second from the first commit after a time to the last look but one.
 
+    NaN of fewer than two looks.
+
     Examples
     --------
     >>> _per_s([(0.0, 0), (1.0, 0), (2.0, 10), (4.0, 50), (5.0, 52)], 1.5)
     20.0
     """
     under_way = [one for one in seen[:-1] if one[1] > 0 and one[0] >= since]
+    if len(under_way) < 2:
+        return float("nan")
     (first, before), (last, after) = under_way[0], under_way[-1]
-    return (after - before) / (last - first) if last > first else float("nan")
+    return (after - before) / (last - first)
 
 
 @contextmanager
