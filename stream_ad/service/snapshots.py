@@ -28,6 +28,7 @@ from stream_ad.groups import Groups
 from stream_ad.training.artifact_cache import ArtifactCache
 from stream_ad.training.buffer import Buffer
 from stream_ad.training.buffer_store import load, save
+from stream_ad.training.labels import forget
 from stream_ad.training.learning import buffer_of
 from stream_ad.training.promotions import Decision, Promotion
 from stream_ad.training.triggers import Triggers
@@ -56,23 +57,14 @@ class Known:
     def forget(self, now: int) -> None:
         """Drop what is known of incidents and labels of which no window is held any more.
 
-        A label that comes from before that teaches nothing, and is passed over.
-
         Parameters
         ----------
         now : int
             Event time in ns.
         """
-        record, first = self.record, self.record.get("forgotten", {}) | self.buffer.earliest()
+        first = self.buffer.earliest()
         self.buffer.forget(now)
-        record["forgotten"] = first
-        record["heard"] = [
-            [name, *said, at, machine]
-            for name, *said, at, machine in record.get("heard", ())
-            if machine not in first or parse_rfc3339(at) >= first[machine]
-        ]
-        names = {one[0] for one in record["heard"]}
-        record["confirmed"] = [name for name in record.get("confirmed", ()) if name in names]
+        forget(self.record, first)
 
 
 class Snapshots:

@@ -7,7 +7,7 @@ trained when, and on what, follows from the records, the incidents and the label
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,18 +25,16 @@ from stream_ad.training.drift_watch import DriftWatch
 from stream_ad.training.fit import train
 from stream_ad.training.gate import Moved, Verdict, judge, split
 from stream_ad.training.history import History
+from stream_ad.training.labels import Labels
 from stream_ad.training.moved import Account
 from stream_ad.training.shelf import whole
 from stream_ad.training.triggers import Cause, Triggers
 from stream_ad.versions import Version
 from stream_ad.windows import Windows, WindowSpec, rfc3339
-from stream_ad.windows.spec import NEVER, NS, missing_share, parse_rfc3339
+from stream_ad.windows.spec import NS, missing_share
 
 if TYPE_CHECKING:
     from stream_ad.detector import Detector
-
-ENOUGH = 20  # windows of a new normal, before it is learned
-AGAIN_NS = 6 * 3_600 * NS  # a new normal that could not be learned yet is tried again after so long
 
 
 class Keeper(Protocol):
@@ -100,9 +98,7 @@ class Retraining:
         self.record = record
         self.record.setdefault("tried", [])
         self.record.setdefault("left_out", {"muted": 0, "not_scored": 0})
-        self.record.setdefault("heard", [])  # incidents whose label has come, and what it said
-        self.record.setdefault("confirmed", [])  # those whose new normal a version has learned
-        self._labels: dict[str, LabelRecord] = {}
+        self.labels = Labels(record)
         self._triggers = Triggers(config.training, record.setdefault("triggers", {}))
         self._watch: DriftWatch | None = None
         if config.training.on_drift:
@@ -139,8 +135,7 @@ class Retraining:
 
     def label(self, labels: Iterable[LabelRecord]) -> None:
         """Take in what operators said; each counts from its own time on."""
-        for label in labels:
-            self._labels[label.incident_id] = label
+        self.labels.add(labels)
 
     def ask(self, who: str) -> None:
         """Let a person ask for a training."""
@@ -204,58 +199,17 @@ class Retraining:
 
     def _hear(self, newest: int) -> None:
         """Let labels count whose time has come."""
-        first = self.record.get("forgotten", {})  # by machine: before that no window is held
-        for label in [one for one in self._labels.values() if one.machine_id in first]:
-            if parse_rfc3339(label.labelled_at) < first[label.machine_id]:
-                del self._labels[label.incident_id]
-        heard = {tuple(one) for one in self.record["heard"]}
-        for label in self._labels.values():
-            said = label.label, label.new_normal, label.labelled_at, label.machine_id
-            key = (label.incident_id, *said)
-            if key in heard or parse_rfc3339(label.labelled_at) > newest:
-                continue
-            self.record["heard"] = [
-                *(one for one in self.record["heard"] if one[0] != label.incident_id),
-                [*key],
-            ]
+        for label in self.labels.hear(newest):
             self._quarantine.label(label)
             self._triggers.labelled(1)
-            self.record.pop("again", None)
-        in_vain = newest < self.record.get("again", newest) and self.record.get("in_vain")
-        tried = {*(in_vain or ())}
-        if fresh := self._ready(newest, tried):
-            names = {label.incident_id for label in fresh}
-            self.record |= {"again": newest + AGAIN_NS, "in_vain": sorted(tried | names)}
-            self._triggers.labelled(0, new_normal=len(fresh))
-
-    def _waiting(self) -> list[LabelRecord]:
-        """Return the labels that say new normal, count already and are not learned yet."""
-        heard = {one[0] for one in self.record["heard"] if one[2] != "no"}
-        return [
-            self._labels[name]
-            for name in sorted(heard - set(self.record["confirmed"]))
-            if name in self._labels
-        ]
-
-    def _ready(self, newest: int, tried: Container[str] = ()) -> list[LabelRecord]:
-        """Return those of them that there are windows to learn from, but for those tried."""
-        return [
-            label
-            for label in self._waiting()
-            if label.incident_id not in tried
-            and self.buffer.normal_since(
-                None if label.new_normal == "group" else label.machine_id,
-                parse_rfc3339(label.started_at),
-                newest,
-            )
-            >= ENOUGH
-        ]
+        if due := self.labels.due(newest, self.buffer):
+            self._triggers.labelled(0, new_normal=due)
 
     def _train(self, newest: int, said: dict[str, Any]) -> Version | None:
         config, spec = self._config, self._spec
         if self.champion is not None and self._since(newest) <= self.champion.effective_from:
             raise NotEnoughHistory("no event time is later than where the last version begins")
-        confirmed = self._ready(newest)
+        confirmed = self.labels.ready(newest, self.buffer)
         accepted = _machines(confirmed)
         windows, labels = self.buffer.training_set(newest)
         taught = ~self._alone(windows, labels, accepted, newest, said)
@@ -266,15 +220,16 @@ class Retraining:
                 f"{config.training.min_windows}"
             )
         known = [len(windows), int(windows.start.sum()), int(y.sum())]
-        if self.champion is not None and known == self.record.get("known") and not self._waiting():
+        nothing_new = known == self.record.get("known") and not self.labels.waiting()
+        if self.champion is not None and nothing_new:
             raise NotEnoughHistory("nothing to learn from that the last version did not know")
         learned, y_learned, held_out = split(windows, y, spec, config.training.gate.held_out)
         said |= self._about(learned, newest)
         # the held-out ones count for as many as are needed
         few = config.training.model_copy(update={"min_windows": 1})
         enough = config.model_copy(update={"training": few})
-        odd = self._odd(learned, y_learned)
-        detector = train(History(learned, newest), enough, spec, Silence(), odd)
+        rare = self.labels.rare(learned, y_learned)
+        detector = train(History(learned, newest), enough, spec, Silence(), rare)
         normal, anomalies = learned.take(y_learned == 0), windows.take(y < 0)
         verdict = self._judge(detector, normal, held_out, anomalies, accepted, newest)
         said["gate"] = verdict.to_json()
@@ -286,9 +241,8 @@ class Retraining:
         version = self._promote(detector, said, accepted, newest)
         # not before: what was not promoted is not known
         self.record["moved"] = verdict.moved.to_json()
-        self.record["confirmed"] += [label.incident_id for label in confirmed]
         self.record["known"] = known
-        self.record.pop("again", None)
+        self.labels.confirm(confirmed)
         return version
 
     def _judge(  # noqa: PLR0917 - both detectors, what they are judged on, who is exempt
@@ -314,23 +268,6 @@ class Retraining:
             accepted=accepted,
             now=newest,
         )
-
-    def _odd(self, windows: Windows, y: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the labels (n,) without those of a new normal: that is what there will be most of.
-
-        What somebody called normal otherwise is rare, and is held against its like.
-        """
-        changed, rare = np.zeros(len(windows), bool), np.zeros(len(windows), bool)
-        for one in self._labels.values():
-            inside = windows.start >= parse_rfc3339(one.started_at)
-            if one.new_normal != "group":
-                inside &= windows.machine == one.machine_id
-            if one.new_normal != "no":
-                changed |= inside
-            elif one.label == "normal":
-                end = NEVER if one.ended_at is None else parse_rfc3339(one.ended_at)
-                rare |= inside & (windows.start < end)
-        return np.where((y > 0) & changed & ~rare, 0, y)
 
     def _alone(
         self,

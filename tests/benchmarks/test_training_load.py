@@ -9,8 +9,9 @@ import orjson
 import pytest
 
 from tests.benchmarks import training_load
-from tests.benchmarks.training_load import Phase, _batch, _elsewhere, _share, longest_gap
 from tests.benchmarks.training_load_line import Seen
+from tests.benchmarks.training_load_paced import Phase, _batch, _elsewhere, longest_gap
+from tests.benchmarks.training_load_site import share_trained
 from tests.faults.worker import Event
 
 
@@ -28,7 +29,7 @@ def said(*moments: tuple[str, float]) -> list[Event]:
     ],
 )
 def test_the_share_of_a_time_in_a_training(moments: list[tuple[str, float]], share: float) -> None:
-    assert _share(said(*moments), 0.0, 10.0) == pytest.approx(share)
+    assert share_trained(said(*moments), 0.0, 10.0) == pytest.approx(share)
 
 
 def test_gaps_at_swaps_and_elsewhere() -> None:

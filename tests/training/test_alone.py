@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,27 +22,29 @@ FLEET = "abcde"
 NOTHING = shown("a", 0, 0, 0.0)
 
 
-def left_out(
-    windows: Sequence[Windows],
+def gone(
+    windows: Windows,
     others: Windows = NOTHING,
     *,
     machines: str = FLEET,
     accepted: frozenset[str] = NOBODY,
     moved: Moved | None = None,
+) -> Windows:
+    """Return the windows that are left out."""
+    reference = known(machines)
+    account = Account(reference, moved)
+    found = alone(reference, windows, others, max_missing=0.5, account=account, exempt=accepted)
+    assert found.shape == (len(windows),)
+    return windows.take(found)
+
+
+def left_out(
+    windows: Sequence[Windows], others: Windows = NOTHING, **settings: Any
 ) -> dict[str, set[int]]:
     """Return the days of each machine of which any window is left out."""
-    reference, whole = known(machines), Windows.concat([*windows])
-    found = alone(
-        reference,
-        whole,
-        others,
-        max_missing=0.5,
-        account=Account(reference, moved),
-        exempt=accepted,
-    )
-    gone = whole.take(found)
     days: dict[str, set[int]] = {}
-    for machine, start in zip(gone.machine.tolist(), gone.start.tolist(), strict=True):
+    out = gone(Windows.concat([*windows]), others, **settings)
+    for machine, start in zip(out.machine.tolist(), out.start.tolist(), strict=True):
         days.setdefault(machine, set()).add(start // DAY_NS)
     return days
 
@@ -91,17 +94,7 @@ def test_windows_of_incidents_show_that_a_change_came_to_all() -> None:
 
 
 def test_windows_of_incidents_are_never_among_the_answer() -> None:
-    windows = Windows.concat(fleet(0.0, 5, 8))
-    others = shown("a", 8, 11, 5.0)
-    found = alone(
-        known(FLEET),
-        windows,
-        others,
-        max_missing=0.5,
-        account=Account(known(FLEET), None),
-        exempt=NOBODY,
-    )
-    assert found.shape == (len(windows),)
+    assert len(gone(Windows.concat(fleet(0.0, 5, 8)), shown("a", 8, 11, 5.0))) == 0
 
 
 @pytest.mark.parametrize("accepted", ["a", GROUP])
@@ -132,21 +125,11 @@ def test_the_order_of_windows_does_not_matter(order: list[int], odd: int) -> Non
     windows = Windows.concat(fleet(2.0, 3, 4, FLEET[odd]))
     parts = np.array_split(np.arange(len(windows)), 20)
     rows = np.concatenate([parts[i] for i in order])
-    reference = known(FLEET)
 
-    def one(given_windows: Windows) -> Counter[tuple[str, int]]:
-        found = alone(
-            reference,
-            given_windows,
-            NOTHING,
-            max_missing=0.5,
-            account=Account(reference, None),
-            exempt=NOBODY,
-        )
-        gone = given_windows.take(found)
-        return Counter(zip(gone.machine.tolist(), gone.start.tolist(), strict=True))
+    def counted(out: Windows) -> Counter[tuple[str, int]]:
+        return Counter(zip(out.machine.tolist(), out.start.tolist(), strict=True))
 
-    found = one(windows.take(rows))
-    assert found == one(windows)
+    found = counted(gone(windows.take(rows)))
+    assert found == counted(gone(windows))
     hours = range(3 * 24, 4 * 24)
     assert found == Counter((FLEET[odd], hour * HOUR_NS) for hour in hours)

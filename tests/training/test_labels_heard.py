@@ -11,8 +11,9 @@ import pytest
 from stream_ad.config import Config, SensorConfig, parse_config
 from stream_ad.service.snapshots import Known
 from stream_ad.training.buffer import Buffer
+from stream_ad.training.labels import AGAIN_NS, ENOUGH
 from stream_ad.training.quarantine import Quarantine
-from stream_ad.training.retraining import AGAIN_NS, ENOUGH, Retraining
+from stream_ad.training.retraining import Retraining
 from stream_ad.versions import Version
 from stream_ad.windows import Windows, WindowSpec
 from tests.training.told import HOP, WINDOW, event, label
@@ -130,11 +131,11 @@ def test_what_is_kept_of_incidents_and_labels_does_not_grow(tried: list[tuple[in
     assert (words > 0).any()
     assert max(sizes[150:]) < 2 * max(sizes[:50])
     one.turn(now)  # labels that were forgotten are passed over at the next look
-    assert len(one._labels) == len(record["heard"]) < 50
+    assert len(one.labels) == len(record["heard"]) < 50
     said_before = len(tried)
     again = Retraining(config_of(), SPEC, Nobody(), one.champion, one.buffer, record)
     again.label([label(1, "m", LONG, LONG + 40 * HOP, LONG + 41 * HOP, new_normal="machine")])
-    for said in one._labels.values():
+    for said in one.labels._all.values():
         again.label([said])
     counted = record["triggers"]["labels"]
     again.turn(now + 1)
@@ -155,9 +156,9 @@ def test_of_a_new_normal_there_will_be_most_and_other_normal_windows_stay_odd() 
     start, machine = np.array([50, 100, 300, 319, 320, 300]), np.array([*"mmmmmn"], object)
     windows = Windows(machine, start, np.zeros((6, SPEC.length, 1), np.float32), np.arange(6))
     y = np.array([1, 1, 1, 1, 1, 1])
-    assert one._odd(windows, y).tolist() == [1, 0, 1, 1, 0, 1]
-    assert one._odd(windows, np.array([0, -1, 0, 1, 1, -1])).tolist() == [0, -1, 0, 1, 0, -1]
+    assert one.labels.rare(windows, y).tolist() == [1, 0, 1, 1, 0, 1]
+    assert one.labels.rare(windows, np.array([0, -1, 0, 1, 1, -1])).tolist() == [0, -1, 0, 1, 0, -1]
     one.label([label(4, "n", 300, None, 400, new_normal="group")])
-    assert one._odd(windows, y).tolist() == [1, 0, 1, 1, 0, 1]
+    assert one.labels.rare(windows, y).tolist() == [1, 0, 1, 1, 0, 1]
     one.label([label(4, "n", 40, None, 400, new_normal="group")])
-    assert one._odd(windows, y).tolist() == [0, 0, 1, 1, 0, 1]
+    assert one.labels.rare(windows, y).tolist() == [0, 0, 1, 1, 0, 1]
