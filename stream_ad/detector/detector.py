@@ -477,7 +477,7 @@ class Detector:
         """Return what stands on the group's scale in the units that the machine reads in."""
         if self._scales is None or machine is None:
             return values
-        return self._scales.from_group(values, machine)
+        return self._scales.from_group(values, np.asarray(machine, object))
 
     def _checked(
         self,
@@ -494,6 +494,7 @@ class Detector:
             raise InputError(f"start has shape {shape}; wanted is ({len(windows)},), one a window")
         if machine is None or self._scales is None:
             return windows
+        machine = np.asarray(machine, object)
         if np.shape(machine) != (len(windows),):
             shape = np.shape(machine)
             raise InputError(

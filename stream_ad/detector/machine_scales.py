@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from stream_ad.detector.scaling import Scaler
 
 MOST = 100.0  # times a machine is magnified or shrunk: one that hardly moved says little
-SHARE = 0.5  # of the windows of the middle machine, fewer of which say too little about a machine
+# windows, and share of those of the middle machine, fewer of which say too little about a machine
+LEAST, SHARE = 20, 0.5
 
 V = TypeVar("V", np.float32, np.float64)
 Floats = NDArray[np.float64]
@@ -24,8 +25,8 @@ class MachineScales:
     Centre and spread of a machine are those of its own history, as `Scaler` takes them; the
     group's are those of its middle machine, for each sensor by itself. Where a
     sensor of it stood still only the centre is moved, where it had no value nothing is. A machine
-    that is not known, or has fewer than half as many windows as the middle machine, stays as
-    it is: a few days are no measure of what comes in a month.
+    that is not known, or has fewer than 20 windows or half as many as the middle machine, stays
+    as it is: a few days are no measure of what comes in a month.
 
     Works badly for machines that the history does not know, the more the machines differ: they
     stand apart from all others then (`docs/benchmarks/choices.md` has figures); and where the
@@ -39,11 +40,12 @@ class MachineScales:
 
     Examples
     --------
-    >>> values = np.array([[0.0], [2], [4], [100], [120], [140]], np.float32)[:, None]
-    >>> machine = np.array(["a", "a", "a", "b", "b", "b"], object)
+    >>> a = np.arange(30, dtype=np.float32)
+    >>> values = np.concatenate([a, 100 + 10 * a])[:, None, None]
+    >>> machine = np.array(["a"] * 30 + ["b"] * 30, object)
     >>> scales = MachineScales.fit(values, machine)
     >>> there = scales.to_group(values, machine)
-    >>> bool(np.allclose(there[:3], there[3:]))
+    >>> bool(np.allclose(there[:30], there[30:]))
     True
     >>> bool(np.allclose(scales.from_group(there.astype(np.float64), machine), values))
     True
@@ -57,14 +59,16 @@ class MachineScales:
     def fit(cls, values: NDArray[np.float32], machine: NDArray[np.object_]) -> MachineScales:
         """Learn from windows (n, T, C) of machines (n,), n at least 1."""
         names, code, count = np.unique(machine.astype(str), return_inverse=True, return_counts=True)
-        known = np.flatnonzero(count >= SHARE * np.median(count))
+        known = np.flatnonzero(count >= max(LEAST, SHARE * np.median(count)))
+        if not len(known):
+            nothing = np.empty((0, values.shape[2]))
+            return cls(np.empty(0, object), nothing, nothing)
         own = [Scaler.fit(values[code == m]) for m in known]
-        centre, spread = (
+        centre, spread, lowest, highest = (
             np.array([getattr(scaler, part) for scaler in own], np.float64)
-            for part in ("centre", "spread")
+            for part in ("centre", "spread", "lowest", "highest")
         )
-        there = ~np.isnan(centre)
-        still = np.array([scaler.lowest == scaler.highest for scaler in own])
+        there, still = ~np.isnan(centre), lowest == highest
         moving = np.where(still, np.nan, spread)
         gain = np.clip(_middle(moving) / moving, 1 / MOST, MOST)
         gain = np.where(there & ~still, gain, 1.0)
@@ -91,8 +95,9 @@ class MachineScales:
         """Return gain and shift (n, C) of machines (n,)."""
         place = {name: m for m, name in enumerate(self.machines.tolist())}
         code = np.array([place.get(name, -1) for name in machine.tolist()], np.int64)
-        gain = np.concatenate([self.gain, np.ones_like(self.gain[:1])])[code]
-        return gain, np.concatenate([self.shift, np.zeros_like(self.shift[:1])])[code]
+        gain = np.pad(self.gain, [(0, 1), (0, 0)], constant_values=1.0)
+        shift = np.pad(self.shift, [(0, 1), (0, 0)])
+        return gain[code], shift[code]
 
 
 def _middle(of: Floats) -> Floats:

@@ -55,8 +55,10 @@ def test_centre_and_spread_of_every_machine_become_the_groups() -> None:
 @given(st.integers(0, 2**32 - 1))
 def test_there_and_back_again(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    values = rng.normal(rng.normal(0, 50, 3), rng.uniform(0.1, 9, 3), (60, 4, 3)).astype(np.float32)
-    machine = np.array(["a", "b", "c", "nobody"], object)[np.arange(60) % 4]
+    values = rng.normal(rng.normal(0, 50, 3), rng.uniform(0.1, 9, 3), (120, 4, 3)).astype(
+        np.float32
+    )
+    machine = np.array(["a", "b", "c", "nobody"], object)[np.arange(120) % 4]
     scales = MachineScales.fit(values[machine != "nobody"], machine[machine != "nobody"])
     there = scales.to_group(values, machine).astype(np.float64)
     np.testing.assert_allclose(scales.from_group(there, machine), values, rtol=1e-3, atol=1e-3)
@@ -72,6 +74,13 @@ def test_machines_unknown_or_hardly_seen_stay_as_they_are() -> None:
     for name in ("b", "never seen"):
         machine = np.full(len(windows), name, object)
         assert np.array_equal(scales.to_group(windows.values, machine), windows.values)
+
+
+def test_where_no_machine_has_windows_enough_all_stay_as_they_are() -> None:
+    windows = unlike(38)
+    scales = MachineScales.fit(windows.values, windows.machine)
+    assert len(scales.machines) == 0
+    assert np.array_equal(scales.to_group(windows.values, windows.machine), windows.values)
 
 
 def test_a_sensor_that_stood_still_is_moved_and_one_without_values_is_not() -> None:
@@ -116,6 +125,8 @@ def test_what_is_told_is_in_the_machines_own_units() -> None:
     mine = windows.machine == "b"
     span = np.ptp(windows.values[mine].reshape(-1, 3), axis=0)
     assert (slots[mine].reshape(-1, 3).max(axis=0) < span).all()
+    again = detector.explain(windows.values, windows.start, [*windows.machine])  # type: ignore[arg-type]
+    assert again.expected_window.tobytes() == told.expected_window.tobytes()
     near = np.abs(windows.values - told.actual[:, None]).min(axis=1)
     np.testing.assert_allclose(near, 0, atol=1e-3)
 
