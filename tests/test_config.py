@@ -102,6 +102,7 @@ WHOLE: dict[str, dict[str, Any]] = {
         "cool_down_s": 60.0,
         "lead_s": 5.0,
         "quarantine_s": 7200.0,
+        "alone": 2.0,
         "gate": {"held_out": 0.3, "recall_loss": 0.1, "worst_loss": 0.3, "labelled_loss": 0.2},
     },
     "registry": {"uri": "models", "keep": 4},

@@ -22,7 +22,6 @@ from stream_ad.windows import Windows
 if TYPE_CHECKING:
     from stream_ad.detector import Detector
 
-MOST = 1.0  # static scores: there half of what a machine shows lies at the reference's alarm line
 PEERS = 3  # machines that make a middle
 
 Bools = NDArray[np.bool_]
@@ -62,6 +61,7 @@ def alone(
     windows: Windows,
     others: Windows,
     *,
+    most: float,
     max_missing: float,
     account: Account,
     exempt: frozenset[str],
@@ -69,9 +69,9 @@ def alone(
     """Return which windows (n,) are of days on which their machine had moved alone.
 
     So it has if the median of the day, counted under the reference from where the machine is
-    counted, lies more than 1 beyond the median of the machines of that day, or beyond none at
-    all if they are quieter than ever. Machines that the reference has not learned count for
-    nothing: nobody knows where they were.
+    counted, lies more than ``most`` beyond the median of the machines of that day, or beyond
+    none at all if they are quieter than ever. Machines that the reference has not learned count
+    for nothing: nobody knows where they were.
 
     Works badly where fewer than half of the machines share what comes to them: a change of
     product on three of ten is learned only once an operator calls it the new normal. Groups of
@@ -85,6 +85,8 @@ def alone(
     others : Windows
         Of incidents: what the machines showed besides, from which nobody wants to learn unasked.
         A change that alarms on all machines came to all of them.
+    most : float
+        In static scores: at 1 half of what a machine shows lies at the reference's alarm line.
     max_missing : float
         Windows with a larger share of missing cells are not scored.
     account : Account
@@ -108,7 +110,7 @@ def alone(
             moved[day].append(block.moved)
     group = {day: max(0.0, float(np.median(of))) for day, of in moved.items() if len(of) >= PEERS}
     for block in blocks:
-        if block.moved - group.get(block.middle, np.inf) > MOST:
+        if block.moved - group.get(block.middle, np.inf) > most:
             found[block.rows] = True
     return found[: len(windows)]
 

@@ -160,7 +160,7 @@ def _refusal(beyond: list[str], steps: Mapping[str, Step], drift: DriftConfig) -
         f"{step.before[i]:.2f} more at the last promotion; {bound} and noise allow {most}"
     )
     if others:
-        said += f"; so it is with {_some(others)}"
+        said += f"; so it is with {some_of(others)}"
     return f"{said}; if this is the new normal: stream-ad label ID normal --new-normal"
 
 
@@ -174,7 +174,7 @@ def _passed(steps: Mapping[str, Step], free: set[str]) -> str:
         i = int(step.total.argmax())
         said.append(f"{_who(name)} has moved by {step.total[i]:.2f} of {step.most[i]:.2f}")
     if free:
-        said.append(f"an operator accepted the new normal of {_some(sorted(free - {GROUP}))}")
+        said.append(f"an operator accepted the new normal of {some_of(sorted(free - {GROUP}))}")
     return "; ".join(said)
 
 
@@ -182,5 +182,6 @@ def _who(name: str) -> str:
     return "the group" if name == GROUP else name
 
 
-def _some(names: list[str]) -> str:
+def some_of(names: list[str]) -> str:
+    """Name a few machines."""
     return ", ".join(names[:TOLD]) + (" and others" if len(names) > TOLD else "")

@@ -27,6 +27,7 @@ from stream_ad.training.gate import Moved, Verdict, judge, split
 from stream_ad.training.history import History
 from stream_ad.training.labels import Labels
 from stream_ad.training.moved import Account
+from stream_ad.training.poisoning import some_of
 from stream_ad.training.shelf import whole
 from stream_ad.training.triggers import Cause, Triggers
 from stream_ad.versions import Version
@@ -279,14 +280,15 @@ class Retraining:
     ) -> NDArray[np.bool_]:
         """Return the windows (n,) of machines that moved alone, and say whose they are."""
         left_out, reference = np.zeros(len(windows), bool), self._reference
-        free = np.flatnonzero(labels == 0)
-        if reference is None or not len(free):
+        free, most = np.flatnonzero(labels == 0), self._config.training.alone
+        if reference is None or most is None or not len(free):
             return left_out
         others = Windows.concat([windows.take(labels != 0), self.buffer.left_out(newest)])
         left_out[free] = alone(
             reference,
             windows.take(free),
             others,
+            most=most,
             max_missing=self._config.windows.max_missing,
             account=Account(reference, self._moved),
             exempt=accepted,
@@ -366,5 +368,5 @@ def reason(said: Mapping[str, Any]) -> str:
     """
     span = f"{said['windows']:,} windows from {said['from']} to {said['to']}"
     if alone := said.get("alone"):
-        span += f", none of {', '.join(alone)} on days when it moved and its group did not"
+        span += f", none of {some_of(sorted(alone))} on days when it moved and its group did not"
     return f"{said['cause']}: {span}; {said['gate']['sentence']}"

@@ -55,6 +55,7 @@ TRAINING: dict[str, Any] = {
     "training.lead_s": 3_600,
     "training.quarantine_s": 1_800,
     "training.gate": {"recall_loss": 1, "worst_loss": 1},
+    "training.alone": None,
     "drift.max_per_day": 1e3,
     "drift.max_total": 1e3,
     "alarm.budget_per_machine_day": 5,

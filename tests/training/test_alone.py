@@ -27,13 +27,22 @@ def gone(
     others: Windows = NOTHING,
     *,
     machines: str = FLEET,
+    most: float = 1.0,
     accepted: frozenset[str] = NOBODY,
     moved: Moved | None = None,
 ) -> Windows:
     """Return the windows that are left out."""
     reference = known(machines)
     account = Account(reference, moved)
-    found = alone(reference, windows, others, max_missing=0.5, account=account, exempt=accepted)
+    found = alone(
+        reference,
+        windows,
+        others,
+        most=most,
+        max_missing=0.5,
+        account=account,
+        exempt=accepted,
+    )
     assert found.shape == (len(windows),)
     return windows.take(found)
 
@@ -68,6 +77,11 @@ def test_the_days_on_which_one_moved_beyond_the_line_are_left_out_and_no_others(
 @pytest.mark.parametrize("by", [0.0, 0.9, -3.0])
 def test_nearer_than_the_line_or_quieter_it_teaches(by: float) -> None:
     assert left_out(fleet(by, 5, 8, "a")) == {}
+
+
+@pytest.mark.parametrize(("most", "days"), [(0.5, {5, 6, 7}), (1.6, set())])
+def test_how_far_is_asked_for(most: float, days: set[int]) -> None:
+    assert left_out(fleet(1.5, 5, 8, "a"), most=most).get("a", set()) == days
 
 
 @pytest.mark.parametrize("by", [1.5, 4.0])
