@@ -66,8 +66,9 @@ class TrainingConfig(Section):
     """Windows of an incident that nobody labels teach nothing until so much event time after it
     closed."""
     alone: NotNegative | None = 1.0
-    """A machine teaches nothing on days when half of what it shows lies so much farther from where it
-    was than the middle of its group does, in units of `static_score`; null: it always teaches."""
+    """A machine teaches nothing on days when half of what it shows lies so much farther from
+    where it was than the middle of its group does, in units of `static_score`; null: it always
+    teaches."""
     gate: GateConfig = GateConfig()
     """What a new detector has to show."""
 
