@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_ad.alerting import (
-    Findings,
     Mute,
     QualityCheck,
     Rules,
@@ -26,72 +25,20 @@ from stream_ad.alerting import (
     step,
 )
 from stream_ad.config import Config
-from stream_ad.config.groups import DEFAULT
 from stream_ad.description import Describe
-from stream_ad.errors import ArtifactNotFound
 from stream_ad.groups import Groups
+from stream_ad.judged import Judged
+from stream_ad.lineup import Lineup
 from stream_ad.machines import Machines
 from stream_ad.state import MachineState
 from stream_ad.transport.base import Batch, Outputs, ScoreRow, Told
-from stream_ad.versions import OfGroup, Removed, Version
-from stream_ad.windows import Windows, WindowSpec, missing_share, rfc3339
+from stream_ad.versions import Removed, Version
+from stream_ad.windows import Windows, WindowSpec, missing_share
 
 if TYPE_CHECKING:
     from stream_ad.detector.line import AlarmLine
 
 MOST_BYTES = 1 << 28  # of windows closed at a time
-
-
-class Judged:
-    """Closed windows, column by column; scores are read where ``scored``.
-
-    Parameters
-    ----------
-    windows : Windows
-        n of them.
-    version : int64 array (n,)
-        Index of the version in effect; -1 before any.
-    muted : bool array (n,)
-        Windows that are scored and count for nothing else.
-    """
-
-    def __init__(
-        self, windows: Windows, version: NDArray[np.int64], muted: NDArray[np.bool_]
-    ) -> None:
-        n = len(windows)
-        self.windows, self.version, self.muted = windows, version, muted
-        self.missing, self.scored = np.ones(n), np.zeros(n, bool)
-        self.raw, self.static_score, self.p = np.zeros(n), np.zeros(n), np.ones(n)
-        self.offset, self.drifted = np.zeros(n), np.zeros(n, bool)
-        self.findings: list[Findings | None] = [None] * n
-        self.describe: dict[int, Describe] = {}  # windows that may describe an incident
-
-    def mask(self, rows: NDArray[np.int64], clean: NDArray[np.float32]) -> None:
-        """Put masked values in the place of those that came."""
-        values = self.windows.values.copy()  # those that came are not ours
-        values[rows] = clean
-        self.windows = replace(self.windows, values=values)
-
-    @property
-    def score(self) -> NDArray[np.float64]:
-        """The scores (n,) under the lines as they stood."""
-        return self.static_score - self.offset
-
-    def rows(self) -> Iterator[tuple[str, int, int, bool, bool, bool, float, float, float, float]]:
-        """Yield machine, start, version; scored, muted, drifted; raw, static score, score, p."""
-        return zip(
-            self.windows.machine,
-            self.windows.start.tolist(),
-            self.version.tolist(),
-            self.scored.tolist(),
-            self.muted.tolist(),
-            self.drifted.tolist(),
-            self.raw.tolist(),
-            self.static_score.tolist(),
-            self.score.tolist(),
-            self.p.tolist(),
-            strict=True,
-        )
 
 
 class Pipeline:
@@ -117,13 +64,8 @@ class Pipeline:
     ----------
     partitions : dict of int to Machines
         The machines of each partition, as they stand after the last batch.
-    versions : list of Version
-        In the order of their promotion.
-    removed : sequence of Removed
-        Versions that scored once and are there no more.
-    counts_in : dict of int to sequence of int
-        Places of the versions that count in a partition, of ``versions`` and, behind them, of
-        ``removed``.
+    lineup : Lineup
+        The versions, and which of them count in which partition.
     groups : Groups
         Which machine belongs to which group.
     mute : Mute
@@ -144,9 +86,8 @@ class Pipeline:
         keep: bool = False,
         removed: Sequence[Removed] = (),
     ) -> None:
-        self.config, self.spec, self.versions = config, spec, [*versions]
-        self.removed = removed
-        self.counts_in: dict[int, Sequence[int]] = {}
+        self.config, self.spec, self.groups = config, spec, Groups(config)
+        self.lineup = Lineup(self.groups, versions, removed)
         self.judged: list[Judged] = []
         self._keep = keep
         self.partitions: dict[int, Machines] = {}
@@ -154,88 +95,17 @@ class Pipeline:
         if states is not None:
             self.take_over(0, states)
         self._max_missing = config.windows.max_missing
+        self._none_known = np.zeros(len(spec.sensors), bool)
         window_bytes = 4 * spec.length * len(spec.sensors)
         self._most_records = max(1, MOST_BYTES // (window_bytes * spec.overlap))
-        self.groups = Groups(config)
         self._rules = {
             name: Rules.of(self.groups.config(name).alarm, spec, name) for name in self.groups.names
         }
         self.mute = Mute(config, spec)
-        self._expect_sensors()
-
-    def offer(self, version: Version) -> None:
-        """Take another version, which counts nowhere yet."""
-        self.versions.append(version)
-        self._expect_sensors()
-
-    def activate(self, partition: int, upto: int) -> None:
-        """Let the first ``upto`` versions count in a partition, from the next batch on."""
-        self.counts_in[partition] = range(upto)
-
-    def count_only(self, partition: int, promotions: Mapping[str, int] | None) -> None:
-        """Let count in a partition what counted there in another run, from the next batch on.
-
-        Parameters
-        ----------
-        partition : int
-        promotions : mapping of str to int, or None
-            The newest that counted, by group; of a group that is not there none did. None: all
-            versions count.
-        """
-        if promotions is None:
-            self.activate(partition, len(self.versions))
-            return
-        known: list[OfGroup] = [*self.versions, *self.removed]
-        counted = [
-            (one.promotion, place)
-            for place, one in enumerate(known)
-            if one.promotion <= promotions.get(one.model_id, 0)
-        ]
-        self.counts_in[partition] = [place for _, place in sorted(counted)]
-
-    def adopt(self, version: Version) -> None:
-        """Let another version score, in every partition, what ends when it takes effect or later.
-
-        Parameters
-        ----------
-        version : Version
-            It replaces those before it that take effect no earlier.
-        """
-        self.offer(version)
-        self.counts_in = dict.fromkeys(self.partitions, range(len(self.versions)))
-
-    def _expect_sensors(self) -> None:
-        known = [version.detector.known for version in self.versions]
-        # the last entry serves index -1: before any model nothing is expected to be there
-        known.append(np.zeros(len(self.spec.sensors), bool))
-        self._known = known
-        self._quality = [QualityCheck(self.spec, k, self._max_missing) for k in known]
 
     def rules_of(self, machine: str) -> Rules:
         """Return how alarms of a machine become incidents."""
         return self._rules[self.groups.of(machine)]
-
-    def active(
-        self,
-        machine: NDArray[np.object_],
-        end: NDArray[np.int64],
-        counting: Sequence[int] | None = None,
-    ) -> NDArray[np.int64]:
-        """Return which version scores each window; -1 for none.
-
-        Parameters
-        ----------
-        machine : object array (n,)
-        end : int64 array (n,)
-            Window ends in ns.
-        counting : sequence of int, optional
-            As of ``counts_in``; all versions by default.
-        """
-        if counting is None:
-            return self.groups.active(self.versions, machine, end)
-        known: list[OfGroup] = [*self.versions, *self.removed]
-        found = self.groups.active([known[place] for place in counting], machine, end)
-        return np.array([*counting, -1], np.int64)[found]
 
     def newest(self) -> int | None:
         """Return the newest event time accepted; None before any."""
@@ -246,13 +116,12 @@ class Pipeline:
         """Go on with the machines of a partition; a partition that is not taken over is new."""
         machines = Machines(self.spec, self.config.input.format, states)
         self.partitions[partition] = machines
-        self.activate(partition, len(self.versions))
         return machines
 
     def release(self, partition: int) -> None:
         """Forget the machines of a partition that somebody else goes on with."""
         self.partitions.pop(partition, None)
-        self.counts_in.pop(partition, None)
+        self.lineup.release(partition)
 
     def settle(self) -> None:
         """Forget what the last batches touched: it is committed, or begun anew."""
@@ -312,7 +181,7 @@ class Pipeline:
             machine, start, v, scored, muted, drifted, raw, static, score, p = row
             state, incident = states[i], None
             if v < 0:
-                self._count(state, "before_model" if self._scores(machine) else "no_model")
+                self._count(state, "before_model" if self.lineup.serves(machine) else "no_model")
                 continue
             self._count(state, "scored" if scored else "too_much_missing")
             if scored and muted:
@@ -324,7 +193,7 @@ class Pipeline:
                 outputs.incidents.extend(starmap(Told, result.events))
                 incident = result.incident_id
             if scored:
-                end, number = start + self.spec.window_ns, self.versions[v].number
+                end, number = start + self.spec.window_ns, self.lineup.versions[v].number
                 outputs.scores.append(
                     ScoreRow(machine, start, end, score, p, alarm, static, raw, incident, number)
                 )
@@ -342,28 +211,14 @@ class Pipeline:
             self.counted.update(machines.counted)
             parts.append(closed)
             states.extend(map(machines.states.__getitem__, closed.machine))
-            end, counting = closed.start + self.spec.window_ns, self.counts_in[batch.partition]
-            version.append(self.active(closed.machine, end, counting))
-            self._expect_there(version[-1], closed.machine, end)
+            end = closed.start + self.spec.window_ns
+            version.append(self.lineup.active(batch.partition, closed.machine, end))
         windows = Windows.concat([part for part in parts if len(part)] or parts[:1])
         return windows, states, np.concatenate(version)
-
-    def _expect_there(
-        self, version: NDArray[np.int64], machine: NDArray[np.object_], end: NDArray[np.int64]
-    ) -> None:
-        for row in np.flatnonzero(version >= len(self.versions)):
-            one = self.removed[version[row] - len(self.versions)]
-            window = f"the window of {machine[row]} that ends at {rfc3339(int(end[row]))}"
-            raise ArtifactNotFound(f"{window} was scored by {one.why}")
 
     def _machines(self, partition: int) -> Machines:
         known = self.partitions.get(partition)
         return self.take_over(partition, {}) if known is None else known
-
-    def _scores(self, machine: str) -> bool:
-        """Say whether there is any version for a machine."""
-        names = {DEFAULT, self.groups.of(machine)}
-        return any(version.model_id in names for version in self.versions)
 
     def _count(self, state: MachineState, reason: str) -> None:
         state.counts[reason] += 1
@@ -379,18 +234,21 @@ class Pipeline:
             part = windows.take(rows)
             memory = [states[row].alerts.quality for row in rows.tolist()]
             muted = judged.muted[rows]
-            clean, findings = self._quality[v](memory, part.start, part.values, muted)
+            # before any model nothing is expected to be there
+            known = self._none_known if v < 0 else self.lineup.versions[v].detector.known
+            quality = QualityCheck(self.spec, known, self._max_missing)
+            clean, findings = quality(memory, part.start, part.values, muted)
             if v < 0:
                 continue
             if self._keep and clean is not part.values:
                 judged.mask(rows, clean)
             for row, finding in zip(rows.tolist(), findings, strict=True):
                 judged.findings[row] = finding
-            missing = missing_share(clean, self._known[v])
+            missing = missing_share(clean, known)
             judged.missing[rows] = missing
             usable = (missing <= self._max_missing) & (missing < 1)
             if usable.any():
-                scored, values, judge = rows[usable], clean[usable], self.versions[v]
+                scored, values, judge = rows[usable], clean[usable], self.lineup.versions[v]
                 self._score(judged, scored, values, judge)
                 telling = self._follow(judged, scored, values, states, judge)
                 if telling.any():
@@ -466,7 +324,7 @@ class Pipeline:
         return static
 
     def _verdict(self, judged: Judged, i: int) -> WindowVerdict:
-        version, described = self.versions[judged.version[i]], judged.describe.get(i)
+        version, described = self.lineup.versions[judged.version[i]], judged.describe.get(i)
         start, line = int(judged.windows.start[i]), version.detector.line_
         static, offset = float(judged.static_score[i]), float(judged.offset[i])
         scored, score = bool(judged.scored[i]), static - offset

@@ -167,7 +167,7 @@ def replay(
             source if wrap_source is None else wrap_source(source, rows), counts
         )
         if not isinstance(source, FileSource):
-            counted = Followed(counted, pipeline)
+            counted = Followed(counted, pipeline.lineup)
         stream(counted, pipeline, sink, position, progress, watch, learning)
         sink.finish()
         evaluation = Evaluation(

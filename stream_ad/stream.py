@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from stream_ad.pipeline import Judged, Pipeline
+from stream_ad.judged import Judged
+from stream_ad.pipeline import Pipeline
 from stream_ad.progress import Progress
 from stream_ad.transport.base import Batch, Outputs, Sink, Source, Told
 
@@ -93,7 +94,7 @@ def _learning(
 
 def _ask(pipeline: Pipeline, learner: Learner) -> None:
     for version in learner.versions(pipeline.newest()):
-        pipeline.adopt(version)
+        pipeline.lineup.adopt(version)
 
 
 def _steps(batch: Batch, step: int) -> Iterator[tuple[int, Batch]]:

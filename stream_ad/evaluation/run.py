@@ -81,7 +81,7 @@ class Evaluation:
     @property
     def since(self) -> int:
         """End of the history, in ns."""
-        return self.pipeline.versions[0].effective_from - 1
+        return self.pipeline.lineup.versions[0].effective_from - 1
 
     def labels(self) -> LabelledRows | None:
         """Return the labelled rows, if a label column was named."""
@@ -111,7 +111,7 @@ class Evaluation:
         days = scored_days(run.scored.machine, run.scored.start, spec.hop_ns)
         days -= _muted_days(pipeline)
         known = [] if rows is None else rows.events(spec.period_ns)
-        line = pipeline.versions[-1].detector.line_
+        line = pipeline.lineup.versions[-1].detector.line_
         return budget_record(line, spans_of(run.events), days, asked, known)
 
 
@@ -188,7 +188,7 @@ def _facts(run: Run, evaluation: Evaluation, rows: LabelledRows | None) -> dict[
         "before_model": counts.pop("before_model", 0),
         "muted": counts.pop("muted", 0),
     }
-    version = pipeline.versions[-1]
+    version = pipeline.lineup.versions[-1]
     opened = Counter(event.kind for event in run.events if event.event == "opened")
     also = {"trainings": evaluation.trainings, "labels": evaluation.told}
     return {
@@ -290,7 +290,7 @@ def _notes(evaluation: Evaluation, line: Mapping[str, Any]) -> list[str]:
     config, spec = evaluation.pipeline.config, evaluation.pipeline.spec
     d = config.detector
     network = "" if d.model == "linear" else f" on the {d.network} network"
-    deaf = sensors_without_history(evaluation.pipeline.versions[-1].detector, spec)
+    deaf = sensors_without_history(evaluation.pipeline.lineup.versions[-1].detector, spec)
     unwatched = f"Without a value in the history, so not watched: {', '.join(deaf)}."
     return [
         *([unwatched] if deaf else []),

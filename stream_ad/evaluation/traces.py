@@ -118,8 +118,9 @@ def _collect(cases: list[Case], source: Source, pipeline: Pipeline, progress: Pr
 def _explain(case: Case, windows: Windows, pipeline: Pipeline) -> None:
     if not len(windows):
         return
-    spec, versions = pipeline.spec, pipeline.versions
-    version = pipeline.active(windows.machine, windows.start + spec.window_ns)
+    spec, versions = pipeline.spec, pipeline.lineup.versions
+    end = windows.start + spec.window_ns
+    version = pipeline.groups.active(versions, windows.machine, end)
     for v in np.unique(version):
         part = windows.take(version == v)
         # before any model there is nothing to expect, but the first one can say what it thinks

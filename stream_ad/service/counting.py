@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stream_ad.pipeline import Pipeline
+from stream_ad.lineup import Lineup
 from stream_ad.records import ActivationRecord
 from stream_ad.service.shell import Shell
 from stream_ad.transport.kafka.activations import Recorded, last
@@ -17,7 +17,7 @@ class Counting:
 
     Parameters
     ----------
-    pipeline : Pipeline
+    lineup : Lineup
     shell : Shell
     reset_state : bool
         Whether promotions of another registry, which never come, are not waited for.
@@ -28,8 +28,8 @@ class Counting:
         Partitions that wait: by group, the promotion that counts there and is not loaded yet.
     """
 
-    def __init__(self, pipeline: Pipeline, shell: Shell, *, reset_state: bool) -> None:
-        self._pipeline, self._shell, self._reset_state = pipeline, shell, reset_state
+    def __init__(self, lineup: Lineup, shell: Shell, *, reset_state: bool) -> None:
+        self._lineup, self._shell, self._reset_state = lineup, shell, reset_state
         self._recorded = Recorded()
         self.ahead: dict[int, dict[str, int]] = {}
 
@@ -38,7 +38,7 @@ class Counting:
 
         The others are ``ahead``.
         """
-        loaded, names = self._loaded(), self._pipeline.groups.names
+        loaded, names = self._loaded(), self._lineup.groups.names
         behind: dict[int, dict[str, int]] = {}
         for partition, restored in found.items():
             told = last(restored.activations)
@@ -84,17 +84,17 @@ class Counting:
         dict of int to list of ActivationRecord
             What is new there, to be committed with the records from there on.
         """
-        upto, newest = len(self._pipeline.versions), self.newest().values()
+        upto, newest = len(self._lineup.versions), self.newest().values()
         made = {}
         for partition, offset in first_offsets.items():
-            self._pipeline.activate(partition, upto)
+            self._lineup.activate(partition, upto)
             if records := self._recorded.next(partition, newest, offset):
                 made[partition] = records
         return made
 
     def newest(self) -> dict[str, Version]:
         """Return the version of each group that was promoted last, of those that are loaded."""
-        return {version.model_id: version for version in self._pipeline.versions}
+        return {version.model_id: version for version in self._lineup.versions}
 
     def _loaded(self) -> dict[str, int]:
         return {group: version.promotion for group, version in self.newest().items()}

@@ -63,7 +63,7 @@ class Holdings:
         self._home: dict[str, int] = {}
         self._astray: set[str] = set()
         self._waiting: set[int] = set()
-        self.counting = Counting(pipeline, shell, reset_state=reset_state)
+        self.counting = Counting(pipeline.lineup, shell, reset_state=reset_state)
 
     def release(self, partitions: Iterable[int]) -> None:
         """Forget partitions; whatever of them was not committed somebody reads again."""

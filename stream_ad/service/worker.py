@@ -172,7 +172,7 @@ class Worker:
         """Take what was loaded meanwhile; it counts from the next batch of each partition on."""
         loaded = self._loader.take()
         for version in loaded:
-            self._pipeline.offer(version)
+            self._pipeline.lineup.offer(version)
         if loaded:
             self._shell.metrics.promoted(len(loaded))
 

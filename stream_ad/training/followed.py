@@ -97,7 +97,7 @@ def load_followed(
 
 
 class Following(Protocol):
-    """What of a pipeline is needed here."""
+    """What of a lineup is needed here."""
 
     def count_only(self, partition: int, promotions: Mapping[str, int] | None) -> None:
         """Let count in a partition what counted there in another run, from the next batch on."""
@@ -111,14 +111,14 @@ class Followed:
     ----------
     source : Source
         Nobody may read it ahead of the pipeline.
-    pipeline : Pipeline
+    lineup : Lineup
     """
 
-    def __init__(self, source: Source, pipeline: Following) -> None:
-        self._source, self._pipeline = source, pipeline
+    def __init__(self, source: Source, lineup: Following) -> None:
+        self._source, self._lineup = source, lineup
 
     def batches(self, position: int = 0) -> Iterator[Batch]:
         """Yield the source's batches."""
         for batch in self._source.batches(position):
-            self._pipeline.count_only(batch.partition, batch.promotions)
+            self._lineup.count_only(batch.partition, batch.promotions)
             yield batch

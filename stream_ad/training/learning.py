@@ -23,7 +23,7 @@ from stream_ad.windows import Windows, WindowSpec
 from stream_ad.windows.spec import NS
 
 if TYPE_CHECKING:
-    from stream_ad.pipeline import Judged
+    from stream_ad.judged import Judged
 
 LEAST_STEP, MOST_STEP = 16, 4_096  # records between two looks at whether a training is due
 USUAL_S = 14_400.0  # between two trainings, for how often to look where labels or drift are a cause

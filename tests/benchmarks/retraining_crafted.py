@@ -148,7 +148,7 @@ class Feeder:
         return np.asarray(shift[piece] * unit)
 
     def _score(self, values: Floats, starts: NDArray[np.int64], time: NDArray[np.int64]) -> Floats:
-        version = self.pipeline.versions[-1]
+        version = self.pipeline.lineup.versions[-1]
         windows = np.stack([values[i : i + LENGTH] for i in starts]).astype(np.float32)
         raw = version.detector.score(windows, time[starts]).raw
         static = version.detector.line_.static_score(raw)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from stream_ad.pipeline import Judged
+from stream_ad.judged import Judged
 from stream_ad.records import IncidentEvent, LabelRecord
 from stream_ad.training.learning import Learning
 from stream_ad.transport.base import Told

@@ -54,5 +54,5 @@ class Session:
         """Carry a source through it."""
         sink = Kept()
         stream(source, self.pipeline, sink, 0, Silence(), learner=self.operator)
-        versions = self.pipeline.versions
+        versions = self.pipeline.lineup.versions
         return Retrained(sink.run(), self.learning.tried, self.operator.said, versions)

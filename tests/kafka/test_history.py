@@ -348,8 +348,8 @@ def test_before_each_batch_counts_what_counted_for_it() -> None:
     batch = Batch(Windows.empty(spec_of(none).length, 1), [], 0)
     told = [{"default": 1}, {"default": 3, "presses": 1}, None]
     source = Mock(batches=lambda _: (replace(batch, promotions=one) for one in told))
-    pipeline = Mock()
-    counts = [pipeline.count_only.call_args.args for _ in Followed(source, pipeline).batches()]
+    lineup = Mock()
+    counts = [lineup.count_only.call_args.args for _ in Followed(source, lineup).batches()]
     assert counts == [(0, one) for one in told]
 
 

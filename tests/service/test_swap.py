@@ -147,7 +147,7 @@ def test_the_laggard_has_a_partition_of_its_own() -> None:
 
 
 class Known:
-    """A pipeline's versions, and how many of them count where."""
+    """Versions, and how many of them count where."""
 
     def __init__(self, **promotions: int) -> None:
         self.groups = SimpleNamespace(names=("default", "presses"))

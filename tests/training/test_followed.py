@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from stream_ad.config import Config, parse_config
 from stream_ad.errors import ArtifactNotFound
 from stream_ad.groups import Groups
+from stream_ad.lineup import Lineup
 from stream_ad.pipeline import Pipeline
 from stream_ad.progress import Silence
 from stream_ad.training.followed import load_followed
@@ -134,19 +135,16 @@ def test_a_window_is_scored_by_the_newest_that_counted_in_its_group_and_what_is_
         number = 1 + sum(one.model_id == group for one in every)
         judge = Mock(known=np.ones(2, bool))
         every.append(
-            Removed(group, number, since, "")
+            Removed(group, number, since, f"{group} {number}")
             if gone and told is not None
             else Version(judge, number, since, group, promotion=number)
         )
     there = [one for one in every if isinstance(one, Version)]
     removed = [one for one in every if isinstance(one, Removed)]
-    pipeline = Pipeline(config_for(), SPEC, there, {}, removed=removed)
-    pipeline.count_only(0, told)
-    ends = np.arange(10, dtype=np.int64)
+    lineup = Lineup(Groups(config_for()), there, removed)
+    lineup.count_only(0, told)
     for machine, groups in (("m1", ("default",)), ("p1", ("presses", "default"))):
-        names = np.full(len(ends), machine, object)
-        places = pipeline.active(names, ends, pipeline.counts_in[0])
-        for end, place in zip(ends.tolist(), places.tolist(), strict=True):
+        for end in range(10):
             counting = [
                 one
                 for group in groups[::-1]
@@ -154,8 +152,14 @@ def test_a_window_is_scored_by_the_newest_that_counted_in_its_group_and_what_is_
                 if one.model_id == group and one.effective_from <= end
                 if told is None or one.promotion <= told.get(group, 0)
             ]
-            known = [*there, *removed]
-            assert (known[place] if place >= 0 else None) is (counting[-1] if counting else None)
+            expected = counting[-1] if counting else None
+            window = np.array([machine], object), np.array([end])
+            if isinstance(expected, Removed):
+                with pytest.raises(ArtifactNotFound, match=f"{expected.why}$"):
+                    lineup.active(0, *window)
+                continue
+            (place,) = lineup.active(0, *window)
+            assert (there[place] if place >= 0 else None) is expected
 
 
 def test_a_window_that_needs_what_is_gone_is_refused_by_machine_and_time() -> None:
@@ -166,7 +170,7 @@ def test_a_window_that_needs_what_is_gone_is_refused_by_machine_and_time() -> No
         update={"input": config.input.model_copy(update={"format": "window"})}
     )
     pipeline = Pipeline(config, SPEC, [shared], {}, removed=[gone])
-    pipeline.count_only(0, {"default": 1, "presses": 1})
+    pipeline.lineup.count_only(0, {"default": 1, "presses": 1})
     start = 6 * HOUR + np.arange(3, dtype=np.int64) * SPEC.hop_ns
     values = np.zeros((3, LENGTH, 2), np.float32)
     windows = Windows(np.full(3, "p1", object), start, values, np.arange(3, dtype=np.int64))
