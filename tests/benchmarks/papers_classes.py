@@ -1,7 +1,7 @@
 """Sets of several classes as tasks: handwritten digits and motors, some classes normal.
 
-Digits are windows of 28 slots and 28 sensors: a sensor is a column of the picture. Motors are
-rows of a table.
+Digits are windows of 784 slots and one sensor: the pixels of a picture share one unit, and one
+that is hardly ever inked may not weigh more than the others. Motors are rows of a table.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _digits(
 
 
 def _pictures(values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Floats:
-    return np.asarray(values, np.float32) / np.float32(255)
+    return (np.asarray(values, np.float32) / np.float32(255)).reshape(len(values), -1, 1)
 
 
 def one_motor(data: Path, motor: int, training: str, seed: int, *, labels: bool) -> Task:
