@@ -141,12 +141,15 @@ class Machines:
 
     def newest(self, among: Iterable[str] | None = None) -> int | None:
         """Return the newest event time that any machine accepted; for window records, its end."""
-        names = self.states if among is None else among
-        times = [self.states[name].grid.gate.newest for name in names if name in self.states]
-        known = [time for time in times if time is not None]
-        if not known:
-            return None
-        return max(known) + (self.spec.window_ns if self.shape == "window" else 0)
+        return max(self.times(among), default=None)
+
+    def times(self, among: Iterable[str] | None = None) -> Iterator[int]:
+        """Yield the newest event time that each machine accepted; for window records, its end."""
+        end = self.spec.window_ns if self.shape == "window" else 0
+        for name in self.states if among is None else among:
+            known = self.states.get(name)
+            if known is not None and known.grid.gate.newest is not None:
+                yield known.grid.gate.newest + end
 
     def _touch(self, machine: str, first: int, *, keep: bool) -> None:
         before = self.touched.get(machine)

@@ -107,10 +107,10 @@ class Pipeline:
         """Return how alarms of a machine become incidents."""
         return self._rules[self.groups.of(machine)]
 
-    def newest(self) -> int | None:
-        """Return the newest event time accepted; None before any."""
-        times = [machines.newest() for machines in self.partitions.values()]
-        return max((time for time in times if time is not None), default=None)
+    def times(self) -> Iterator[int]:
+        """Yield the newest event time that each machine accepted, in ns."""
+        for machines in self.partitions.values():
+            yield from machines.times()
 
     def take_over(self, partition: int, states: Mapping[str, MachineState]) -> Machines:
         """Go on with the machines of a partition; a partition that is not taken over is new."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -29,8 +29,8 @@ class Learner(Protocol):
         """Take in windows in the order in which they were judged, and what was told of them."""
         ...
 
-    def versions(self, newest: int | None) -> Sequence[Version]:
-        """Return versions that score what ends after the newest event time accepted."""
+    def versions(self, times: Iterable[int]) -> Sequence[Version]:
+        """Return versions that score what is yet to come, from the machines' newest times."""
         ...
 
 
@@ -93,7 +93,7 @@ def _learning(
 
 
 def _ask(pipeline: Pipeline, learner: Learner) -> None:
-    for version in learner.versions(pipeline.newest()):
+    for version in learner.versions(pipeline.times()):
         pipeline.lineup.adopt(version)
 
 

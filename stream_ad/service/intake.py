@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Protocol
 
 from stream_ad.config import Config
@@ -19,6 +20,7 @@ from stream_ad.records import IncidentEvent, LabelRecord
 from stream_ad.service.readiness import insistently
 from stream_ad.service.shell import Shell
 from stream_ad.state import MachineState
+from stream_ad.training.stream_time import StreamTime
 from stream_ad.training.usable import Usable
 from stream_ad.transport.kafka.alerts import Alerts
 from stream_ad.transport.kafka.clients import reader
@@ -90,6 +92,7 @@ class Intake:
     ) -> None:
         self._config, self._spec, self._groups, self._shell = config, spec, groups, shell
         self.newest: int | None = None
+        self._time = StreamTime({})
         self.records = self.lag = 0
         self._asked = 0  # requests before this offset were handed over
         self._incoming = Incoming(config, spec)
@@ -228,10 +231,9 @@ class Intake:
             self.records += len(part)
             for records in self._pieces(batch.records):
                 self._teach(machines.close(records), usable, pupils, versions)
-            newest = machines.newest(machines.touched)
-            if newest is not None:
-                self.newest = newest if self.newest is None else max(self.newest, newest)
             machines.touched = {}
+        held = (machines.times() for machines, _ in self._partitions.values())
+        self.newest = self._time.at(chain.from_iterable(held))
 
     def _teach(
         self,
@@ -282,6 +284,7 @@ class Intake:
             if (state["form"], state["windows"]) != (STATE, spec.digest()):
                 raise StateError("it was made with other window settings, or by another version")
             self.newest, self._asked = state["newest"], state["asked"]
+            self._time.record["now"] = self.newest
             for partition, machines in state["machines"].items():
                 states = {
                     name: MachineState.from_bytes(record.encode(), spec, shape)

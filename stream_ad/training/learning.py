@@ -9,6 +9,7 @@ import numpy as np
 
 from stream_ad.alerting import Rules
 from stream_ad.config import Config
+from stream_ad.config.groups import DEFAULT
 from stream_ad.groups import Groups
 from stream_ad.machines import Machines
 from stream_ad.progress import Progress
@@ -16,6 +17,7 @@ from stream_ad.records import LabelRecord
 from stream_ad.training.buffer import Buffer
 from stream_ad.training.quarantine import Quarantine
 from stream_ad.training.retraining import Keeper, Retraining
+from stream_ad.training.stream_time import StreamTime
 from stream_ad.training.usable import Usable
 from stream_ad.transport.base import Source, Told
 from stream_ad.versions import Version
@@ -88,6 +90,7 @@ class Learning:
         machines = len(set(history.machine))
         self.step = min(_step(config, spec, machines) for config in configs.values())
         record = {} if record is None else record
+        self._time = StreamTime(record.setdefault(DEFAULT, {}).setdefault("time", {}))
         labels, rows = [*labels], groups.rows(history.machine)
         self.retrainings: dict[str, Retraining] = {}
         for name, config in configs.items():
@@ -125,8 +128,9 @@ class Learning:
                 teaching = part.windows.take(rows[scored & ~muted])
                 self.retrainings[name].take(teaching, left_out)
 
-    def versions(self, newest: int | None) -> Sequence[Version]:
+    def versions(self, times: Iterable[int]) -> Sequence[Version]:
         """Train anew what it is time for, once anything scores; see `Retraining.turn`."""
+        newest = self._time.at(times)
         if newest is None or newest < self._since:
             return []
         turns = (retraining.turn(newest) for retraining in self.retrainings.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -82,12 +82,13 @@ class Operator:
                 self._watch(one.event)
         self._learning.learn(judged, told)
 
-    def versions(self, newest: int | None) -> Sequence[Version]:
+    def versions(self, times: Iterable[int]) -> Sequence[Version]:
         """Say what there is to say, then let it train if it is time."""
-        labels = [] if newest is None else self._says(newest, self._cases)
+        known = [*times]
+        labels = self._says(max(known), self._cases) if known else []
         self.said += labels
         self._learning.label(labels)
-        return self._learning.versions(newest)
+        return self._learning.versions(known)
 
     def _watch(self, event: IncidentEvent) -> None:
         name, since = event.incident_id, parse_rfc3339(event.started_at)
