@@ -33,6 +33,7 @@ class Block(NamedTuple):
 
     Parameters
     ----------
+    machine : str
     rows : int64 array
     first, last : int
         Starts of its first and of its last window in ns.
@@ -40,6 +41,7 @@ class Block(NamedTuple):
         How far its median had moved.
     """
 
+    machine: str
     rows: Ints
     first: int
     last: int
@@ -104,11 +106,15 @@ def alone(
     known = account.normal.zero.keys() - exempt - {GROUP}
     seen = Windows.concat([windows, others])
     blocks = [*_blocks(reference, seen, max_missing, account, known)]
-    moved = defaultdict(list)
+    moved: defaultdict[int, list[Block]] = defaultdict(list)
     for block in blocks:
         for day in block.days:
-            moved[day].append(block.moved)
-    group = {day: max(0.0, float(np.median(of))) for day, of in moved.items() if len(of) >= PEERS}
+            moved[day].append(block)
+    group = {
+        day: max(0.0, float(np.median([block.moved for block in of])))
+        for day, of in moved.items()
+        if len({block.machine for block in of}) >= PEERS
+    }
     for block in blocks:
         if block.moved - group.get(block.middle, np.inf) > most:
             found[block.rows] = True
@@ -138,7 +144,7 @@ def _blocks(
         zero = account.zero(name)[0]
         for block, few in zip(of, spaced[name], strict=True):
             first, last = int(start[block].min()), int(start[block].max())
-            yield Block(kept[block], first, last, float(np.median(static[few]) - zero))
+            yield Block(name, kept[block], first, last, float(np.median(static[few]) - zero))
 
 
 def _evenly(count: int) -> Ints:

@@ -54,10 +54,13 @@ class TrainingSet(NamedTuple):
     windows : Windows (n,)
     y : int8 array (n,)
         0 not labelled, +1 labelled normal, -1 labelled anomaly.
+    lapsed : bool array (n,)
+        Which lay in an incident that nobody labelled in time.
     """
 
     windows: Windows
     y: NDArray[np.int8]
+    lapsed: NDArray[np.bool_]
 
 
 class Buffer:
@@ -145,7 +148,8 @@ class Buffer:
         rows = self.slots.ordered(held[np.isin(word, [*TEACHES])])
         words = np.zeros(len(self.slots.place), np.int8)
         words[held] = word
-        return TrainingSet(self.slots.windows(rows), _Y[words[rows]])
+        lapsed = (words[rows] == FREE) & (self.slots.place[rows] == APART)
+        return TrainingSet(self.slots.windows(rows), _Y[words[rows]], lapsed)
 
     def left_out(self, now: int) -> Windows:
         """Return a copy of the ripe windows of incidents that teach nothing at a time yet."""

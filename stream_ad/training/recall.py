@@ -30,6 +30,7 @@ SAID = {
 }
 ROUNDING = 1e-9
 
+Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -56,12 +57,15 @@ class Pair:
         How the champion's own line holds on the held-out windows.
     lines : (float, float)
         The challenger's own, and the champion's, raised where it had more windows above it.
+    stands : float
+        The champion's line as it stands where that holds, otherwise the raised one.
     """
 
     challenger: Detector
     champion: Detector
     rate: AlarmRate
     lines: tuple[float, float]
+    stands: float
 
     @classmethod
     def at_same_rate(cls, challenger: Detector, champion: Detector, windows: Windows) -> Pair:
@@ -75,13 +79,25 @@ class Pair:
         own = challenger.line_.line
         above = int((finite_scores(challenger, windows, "challenger") > own).sum())
         raw = finite_scores(champion, windows, "champion")
-        line = raised(champion.line_.line, raw, above)
-        return cls(challenger, champion, AlarmRate.of(champion, windows, raw), (own, line))
+        line, rate = raised(champion.line_.line, raw, above), AlarmRate.of(champion, windows, raw)
+        stands = champion.line_.line if rate.within else line
+        return cls(challenger, champion, rate, (own, line), stands)
 
-    def found(self, windows: Windows) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    def found(self, windows: Windows) -> tuple[Bools, Bools]:
         """Return which windows (n,) each of the two finds."""
-        ours = finite_scores(self.challenger, windows, "challenger") > self.lines[0]
-        return ours, finite_scores(self.champion, windows, "champion") > self.lines[1]
+        return self._above(windows, *self.lines)
+
+    def found_so_far(self, windows: Windows) -> tuple[Bools, Bools]:
+        """Return which windows (n,) each of the two finds, the champion as it scores now.
+
+        Where it keeps to its rate, what operators were told of counts: were it held to the rate
+        of each challenger, it could lose it step by step.
+        """
+        return self._above(windows, self.lines[0], self.stands)
+
+    def _above(self, windows: Windows, own: float, other: float) -> tuple[Bools, Bools]:
+        ours = finite_scores(self.challenger, windows, "challenger") > own
+        return ours, finite_scores(self.champion, windows, "champion") > other
 
     @property
     def worn(self) -> str:
@@ -141,8 +157,8 @@ def _fell(what: str, before: float, after: float, most: float) -> str:
 def check_labelled(pair: Pair, anomalies: Windows, config: Config, spec: WindowSpec) -> Check:
     """Compare how many labelled anomalies would open an incident again, and how much of them.
 
-    An incident that no longer opens counts at once; windows that are lost, less those gained,
-    count beyond two standard errors of that difference.
+    An incident that opens now and would not count at once; windows that are lost at the same
+    alarm rate, less those gained, count beyond two standard errors of that difference.
     """
     both = [pair.challenger, pair.champion]
     windows = anomalies.take(usable(both, anomalies, 1.0))
@@ -153,7 +169,7 @@ def check_labelled(pair: Pair, anomalies: Windows, config: Config, spec: WindowS
     n, most = len(incidents), config.training.gate.labelled_loss
     now, before = (
         sum(opens(windows.start[r[a[r]]], len(r), config.alarm, spec.hop_ns) for r in incidents)
-        for a in (ours, theirs)
+        for a in pair.found_so_far(windows)
     )
     lost, gained = int((theirs & ~ours).sum()), int((ours & ~theirs).sum())
     chance = 2 * math.sqrt(lost + gained)

@@ -33,7 +33,7 @@ Scoring = tuple[Sequence[Version], Learning | None]
 
 
 def check_training(config: Config, train_until: str | None, labels: Path | None = None) -> None:
-    """Refuse to train where a registry's detectors score.
+    """Refuse what only a replay that trains can use where a registry's detectors score.
 
     Raises
     ------
@@ -45,13 +45,10 @@ def check_training(config: Config, train_until: str | None, labels: Path | None 
     """
     if config.registry.uri is None:
         return
-    allowed = "{} while registry.uri is set: its detectors score"
+    allowed = "nothing while registry.uri is set: its detectors score"
     for option, value in (("--train-until", train_until), ("--labels", labels)):
         if value is not None:
-            raise ConfigError(option, str(value), allowed.format("nothing"))
-    for key in ("every_s", "every_windows", "on_drift", "on_labels"):
-        if value := getattr(config.training, key):
-            raise ConfigError(f"training.{key}", value, allowed.format("null"))
+            raise ConfigError(option, str(value), allowed)
 
 
 def who_scores(  # noqa: PLR0917 - what a replay is made of
@@ -95,6 +92,8 @@ def who_scores(  # noqa: PLR0917 - what a replay is made of
     """
     spec, groups = WindowSpec.from_config(config.windows), Groups(config)
     if config.registry.uri is not None:
+        if _trains_anew(groups):
+            progress.note("the detectors of registry.uri score: this replay trains none anew")
         registry = Registry(config.registry.uri)
         versions = load_followed(registry, spec, groups, counted)
         folders = [registry.folder(version.number, version.model_id) for version in versions]
@@ -169,8 +168,7 @@ class _Own:
 
     @property
     def _learns(self) -> bool:
-        configs = map(self.groups.config, self.groups.names)
-        return self.labels is not None or any(one.training.trains_anew for one in configs)
+        return self.labels is not None or _trains_anew(self.groups)
 
     def _learning(self, versions: Sequence[Version], history: Windows) -> Learning | None:
         if not self._learns:
@@ -206,6 +204,10 @@ class _Keeper:
 
     def refuse(self, decision: Mapping[str, Any]) -> None:
         """See `stream_ad.training.retraining.Keeper`."""
+
+
+def _trains_anew(groups: Groups) -> bool:
+    return any(groups.config(name).training.trains_anew for name in groups.names)
 
 
 def _expect(sink: FileSink, out: Path, folders: Sequence[Path]) -> None:

@@ -19,8 +19,7 @@ from stream_ad.config.groups import DEFAULT
 from stream_ad.errors import ModelError, NotEnoughHistory
 from stream_ad.progress import Progress, Silence
 from stream_ad.records import IncidentEvent, LabelRecord
-from stream_ad.training.alone import alone
-from stream_ad.training.buffer import Buffer
+from stream_ad.training.buffer import Buffer, TrainingSet
 from stream_ad.training.drift_watch import DriftWatch
 from stream_ad.training.fit import train
 from stream_ad.training.gate import Moved, Verdict, judge, split
@@ -30,12 +29,21 @@ from stream_ad.training.moved import Account
 from stream_ad.training.poisoning import some_of
 from stream_ad.training.shelf import whole
 from stream_ad.training.triggers import Cause, Triggers
+from stream_ad.training.unvouched import unvouched
 from stream_ad.versions import Version
 from stream_ad.windows import Windows, WindowSpec, rfc3339
 from stream_ad.windows.spec import NS, missing_share
 
 if TYPE_CHECKING:
     from stream_ad.detector import Detector
+
+
+FRESH = 0.2  # of the windows have to have a sensor that is new, before it is learned
+UNVOUCHED = {
+    "too_few": "since it is new and has shown too little",
+    "alone": "on days when it moved and its group did not",
+    "too_odd": "in incidents that nobody labelled, where it was beyond drift.max_total",
+}
 
 
 class Keeper(Protocol):
@@ -160,7 +168,7 @@ class Retraining:
         """
         self._hear(newest)
         cause = self._cause(newest)
-        if cause is None:
+        if cause is None or self._waits(cause, newest):
             return None
         self._triggers.trained(newest)
         said: dict[str, Any] = {
@@ -178,6 +186,11 @@ class Retraining:
             self._progress.note(f"no training at {said['at']}: {error}")
             self._keeper.refuse(said)
             return None
+        except BaseException:
+            # nothing was decided: the registry or the broker could not be reached, or it is the end
+            self.record["tried"].remove(said)
+            self._triggers.undecided(cause, newest)
+            raise
 
     def progress_of(self, newest: int) -> dict[str, Any]:
         """Return how far the buffer is, and when at this pace it will be enough, as JSON values."""
@@ -198,6 +211,18 @@ class Retraining:
         self.record["at_first_try"] = have
         return Cause("cold_start", f"first {have:,} windows of {need:,} needed")
 
+    def _waits(self, cause: Cause, newest: int) -> bool:
+        """Say whether a cause has to wait: a version scores nothing but what is newer than it."""
+        champion = self.champion
+        if champion is None or self._since(newest) > champion.effective_from:
+            self.record.pop("waits", None)
+            return False
+        if self.record.get("waits") != cause.sentence:
+            self.record["waits"] = cause.sentence
+            since = rfc3339(champion.effective_from)
+            self._progress.note(f"waits until the stream has passed {since}: {cause.sentence}")
+        return True
+
     def _hear(self, newest: int) -> None:
         """Let labels count whose time has come."""
         for label in self.labels.hear(newest):
@@ -208,13 +233,12 @@ class Retraining:
 
     def _train(self, newest: int, said: dict[str, Any]) -> Version | None:
         config, spec = self._config, self._spec
-        if self.champion is not None and self._since(newest) <= self.champion.effective_from:
-            raise NotEnoughHistory("no event time is later than where the last version begins")
         confirmed = self.labels.ready(newest, self.buffer)
         accepted = _machines(confirmed)
-        windows, labels = self.buffer.training_set(newest)
-        taught = ~self._alone(windows, labels, accepted, newest, said)
-        windows, y = windows.take(taught), labels[taught].astype(np.int64)
+        found = self.buffer.training_set(newest)
+        taught = ~self._unvouched(found, accepted, newest, said)
+        windows, y = found.windows.take(taught), found.y[taught].astype(np.int64)
+        windows = self._without_fresh_sensors(windows)
         if len(windows) < config.training.min_windows:
             raise NotEnoughHistory(
                 f"{len(windows)} windows to learn from, training.min_windows is "
@@ -239,6 +263,7 @@ class Retraining:
             self._progress.note(verdict.sentence)
             self._keeper.refuse(said)
             return None
+        said |= {"known": known, "confirmed": [label.incident_id for label in confirmed]}
         version = self._promote(detector, said, accepted, newest)
         # not before: what was not promoted is not known
         self.record["moved"] = verdict.moved.to_json()
@@ -270,33 +295,38 @@ class Retraining:
             now=newest,
         )
 
-    def _alone(
-        self,
-        windows: Windows,
-        labels: NDArray[np.int8],
-        accepted: frozenset[str],
-        newest: int,
-        said: dict[str, Any],
+    def _unvouched(
+        self, found: TrainingSet, accepted: frozenset[str], newest: int, said: dict[str, Any]
     ) -> NDArray[np.bool_]:
-        """Return the windows (n,) of machines that moved alone, and say whose they are."""
-        left_out, reference = np.zeros(len(windows), bool), self._reference
-        free, most = np.flatnonzero(labels == 0), self._config.training.alone
-        if reference is None or most is None or not len(free):
+        """Return the windows (n,) that teach nothing after all, and say whose they are and why."""
+        left_out, reference = np.zeros(len(found.y), bool), self._reference
+        if reference is None:
             return left_out
-        others = Windows.concat([windows.take(labels != 0), self.buffer.left_out(newest)])
-        left_out[free] = alone(
-            reference,
-            windows.take(free),
-            others,
-            most=most,
-            max_missing=self._config.windows.max_missing,
-            account=Account(reference, self._moved),
-            exempt=accepted,
-        )
-        names, counts = np.unique(windows.machine[left_out].astype(str), return_counts=True)
-        if len(names):
-            said["alone"] = dict(zip(names.tolist(), counts.tolist(), strict=True))
+        account, rest = Account(reference, self._moved), self.buffer.left_out(newest)
+        reasons = unvouched(reference, found, rest, self._config, account, accepted)
+        for name, rows in reasons.items():
+            left_out[rows] = True
+            machines, counts = np.unique(
+                found.windows.machine[rows].astype(str), return_counts=True
+            )
+            said[name] = dict(zip(machines.tolist(), counts.tolist(), strict=True))
         return left_out
+
+    def _without_fresh_sensors(self, windows: Windows) -> Windows:
+        """Return windows without sensors that the champion does not know and that are rare yet.
+
+        A detector trusts what it has seen: after three windows it would take the fourth, with any
+        other value, for odd.
+        """
+        if self.champion is None:
+            return windows
+        there = ~np.isnan(windows.values).all(axis=1)
+        fresh = ~self.champion.detector.known & (there.mean(axis=0) < FRESH)
+        if not (there.any(axis=0) & fresh).any():
+            return windows
+        values = windows.values.copy()
+        values[:, :, fresh] = np.nan
+        return replace(windows, values=values)
 
     @property
     def _reference(self) -> Detector | None:
@@ -367,6 +397,7 @@ def reason(said: Mapping[str, Any]) -> str:
     'due: 1,200 windows from 2024-01-01T00:00:00Z to 2024-01-02T00:00:00Z; passed: all'
     """
     span = f"{said['windows']:,} windows from {said['from']} to {said['to']}"
-    if alone := said.get("alone"):
-        span += f", none of {some_of(sorted(alone))} on days when it moved and its group did not"
+    for name, why in UNVOUCHED.items():
+        if machines := said.get(name):
+            span += f", none of {some_of(sorted(machines))} {why}"
     return f"{said['cause']}: {span}; {said['gate']['sentence']}"

@@ -10,6 +10,8 @@ from stream_ad.config import TrainingConfig
 from stream_ad.windows import rfc3339
 from stream_ad.windows.spec import NS
 
+AGAIN_NS = 600 * NS  # event time until what came to nothing is tried once more
+
 
 @dataclass(frozen=True, slots=True)
 class Cause:
@@ -42,7 +44,8 @@ class Triggers:
     record : dict
         ``last``: newest event time at the last training, in ns, or when counting began;
         ``windows``, ``labels``: since then; ``new_normal``: labels that say so; ``asked``: who
-        asked; ``drift``: what drifted.
+        asked; ``drift``: what drifted; ``again``: why a training began of which nothing came, and
+        when it is tried once more.
 
     Notes
     -----
@@ -62,7 +65,7 @@ class Triggers:
     def __init__(self, training: TrainingConfig, record: dict[str, Any]) -> None:
         self._training, self.record = training, record
         empty = {"last": None, "windows": 0, "labels": 0, "new_normal": 0}
-        for key, value in (empty | {"asked": None, "drift": None}).items():
+        for key, value in (empty | {"asked": None, "drift": None, "again": None}).items():
             record.setdefault(key, value)
 
     def saw(self, windows: int) -> None:
@@ -93,6 +96,8 @@ class Triggers:
         if self.record["last"] is None:  # the first look begins the schedule
             self.record["last"] = newest
             return next(self._causes(0), None)
+        if (again := self.record["again"]) is not None and newest >= again[2]:
+            return Cause(again[0], again[1])
         since = newest - self.record["last"]
         if since < self._training.cool_down_s * NS:
             return None
@@ -110,7 +115,12 @@ class Triggers:
             "new_normal": 0,
             "asked": None,
             "drift": None,
+            "again": None,
         }
+
+    def undecided(self, cause: Cause, newest: int) -> None:
+        """Note that nothing came of a training, neither a promotion nor a refusal."""
+        self.record["again"] = [cause.kind, cause.sentence, newest + AGAIN_NS]
 
     def _causes(self, since: int) -> Iterator[Cause]:
         """Yield what is due, what people said first."""
@@ -128,5 +138,5 @@ class Triggers:
             every = f"training.every_windows = {training.every_windows}"
             yield Cause("windows", f"{told['windows']:,} new windows ({every})")
         if training.every_s is not None and since >= training.every_s * NS:
-            last = rfc3339(told["last"])
-            yield Cause("schedule", f"due since {last} (training.every_s = {training.every_s:g})")
+            due = rfc3339(told["last"] + round(training.every_s * NS))
+            yield Cause("schedule", f"due since {due} (training.every_s = {training.every_s:g})")

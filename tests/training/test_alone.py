@@ -147,3 +147,12 @@ def test_the_order_of_windows_does_not_matter(order: list[int], odd: int) -> Non
     assert found == counted(gone(windows))
     hours = range(3 * 24, 4 * 24)
     assert found == Counter((FLEET[odd], hour * HOUR_NS) for hour in hours)
+
+
+def test_two_machines_make_no_middle_where_their_days_touch_two() -> None:
+    """A day begins with the machine's first window, not at midnight."""
+    parts = [shown(name, 0.5, 8.5, 0.0) for name in "ab"]
+    parts[0] = Windows.concat([shown("a", 0.5, 5.5, 0.0), shown("a", 5.5, 8.5, 2.0)])
+    assert left_out(parts) == {}
+    more = [*parts, shown("c", 0.5, 8.5, 0.0)]
+    assert left_out(more).keys() == {"a"}

@@ -50,7 +50,7 @@ def empty(limit: int, apart: int = 5_000, history: list[Place] | None = None) ->
 
 def held(buffer: Buffer, now: int = NOW) -> dict[Place, int]:
     """Return what may teach, with its label; each window is still itself."""
-    found, y = buffer.training_set(now)
+    found, y, _ = buffer.training_set(now)
     assert (found.values == found.start[:, None, None]).all()
     order = [*zip(found.start.tolist(), found.machine.tolist(), strict=True)]
     assert order == sorted(order)

@@ -79,7 +79,7 @@ class Stream:
 
 def content(buffer: Buffer, now: int) -> list[bytes]:
     """Return all that there is to see, bit by bit."""
-    windows, y = buffer.training_set(now)
+    windows, y, _ = buffer.training_set(now)
     seen = [repr(windows.machine.tolist()).encode(), windows.start.tobytes(), y.tobytes()]
     seen += [windows.values.tobytes(), windows.offset.tobytes()]
     return [

@@ -310,6 +310,21 @@ def test_one_labelled_anomaly_that_opens_no_incident_any_more_refuses() -> None:
     assert "of 2 labelled anomalies it finds 0, the champion 2" in verdict.sentence
 
 
+def test_a_champion_that_keeps_its_rate_is_asked_what_it_finds_now() -> None:
+    """Held to the lower rate of a challenger, it would find no more than that one does."""
+    anomalies, held_out = odd(days(30, 31)).take(np.array([0, 2, 40, 42])), good().held_out
+    challenger, champion = good().challenger, good().champion
+    found = challenger.score(anomalies.values, anomalies.start).raw
+    deaf = with_line(challenger, float(found.max()))
+    pair = recall.Pair.at_same_rate(deaf, champion, held_out)
+    assert pair.rate.within
+    assert pair.found_so_far(anomalies)[1].all()
+    ordinary = float(np.quantile(champion.score(held_out.values, held_out.start).raw, 0.6))
+    pair = recall.Pair.at_same_rate(deaf, with_line(champion, ordinary), held_out)
+    assert not pair.rate.within
+    assert (pair.found(anomalies)[1] == pair.found_so_far(anomalies)[1]).all()
+
+
 @pytest.mark.parametrize(
     ("check", "said"),
     [

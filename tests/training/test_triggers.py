@@ -38,7 +38,7 @@ def test_a_schedule_counts_event_time_from_the_last_training() -> None:
     t.trained(0)
     assert kind(t, 99.999) is None
     assert t.cause(100 * NS) == Cause(
-        "schedule", "due since 1970-01-01T00:00:00Z (training.every_s = 100)"
+        "schedule", "due since 1970-01-01T00:01:40Z (training.every_s = 100)"
     )
     t.trained(150 * NS)
     assert kind(t, 249) is None
@@ -187,3 +187,16 @@ def test_it_goes_on_from_its_record(cut: int) -> None:
         step(second)
     assert second.record == whole.record
     assert second.cause(9 * NS) == whole.cause(9 * NS)
+
+
+def test_what_came_to_nothing_is_tried_once_more_after_ten_minutes() -> None:
+    t = triggers(every_s=10**6, cool_down_s=10**6)
+    t.trained(0)
+    t.asked("anna")
+    cause = Cause("asked", "asked for by anna")
+    t.trained(5 * NS)
+    t.undecided(cause, 5 * NS)
+    assert kind(t, 604) is None
+    assert t.cause(605 * NS) == cause
+    t.trained(605 * NS)
+    assert kind(t, 10**5) is None
