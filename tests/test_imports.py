@@ -31,13 +31,15 @@ ALLOWED = {
     "description": "versions alerting detector windows records",
     "versions": "windows",
     "groups": "config versions",
+    "lineup": "groups versions windows config errors",
+    "judged": "description alerting windows",
     "state": "alerting windows records errors",
     "transport": "windows records config errors",
     "machines": "state alerting transport windows",
-    "pipeline": "groups machines state versions description alerting transport windows records "
-    "config errors",
-    "stream": "pipeline progress transport",
-    "training": "detector groups versions machines state alerting transport windows records config "
+    "pipeline": "lineup judged groups machines state versions description alerting transport windows "
+    "records config errors",
+    "stream": "pipeline judged progress transport",
+    "training": "judged detector groups versions machines state alerting transport windows records config "
     "progress errors",
     "inspection": "transport windows config errors",
     "report": "records windows errors",
@@ -46,8 +48,8 @@ ALLOWED = {
     "replay": "evaluation training stream pipeline state versions detector transport "
     "windows records config progress errors",
     "settings": "inspection transport config progress errors",
-    "demo": "replay transport config progress",
-    "service": "training pipeline groups machines state versions alerting transport windows "
+    "demo": "replay transport config progress errors",
+    "service": "training pipeline lineup groups machines state versions alerting transport windows "
     "records progress config errors",
     "cli": "service demo replay settings training inspection transport windows records config "
     "errors",

@@ -181,12 +181,19 @@ def test_keys_let_compaction_keep_the_last_word(kafka: str, config: KafkaConfig)
 def test_what_is_no_label_is_told_and_passed_over(kafka: str, config: KafkaConfig) -> None:
     said: list[str] = []
     with KafkaProducer(bootstrap_servers=kafka) as producer:
-        for value in (b"{", b'{"label": "normal"}', None):
+        one = label(event("m1"))
+        unlike = [  # each of which a file of labels refuses too
+            {"labelled_at": "yesterday"},
+            {"ended_at": "1970-01-01T00:00:00Z"},
+            {"label": "anomaly", "new_normal": "group"},
+        ]
+        odd = [one.model_copy(update=other).model_dump_json().encode() for other in unlike]
+        for value in (b"{", b'{"label": "normal"}', None, *odd):
             producer.send(config.topics.labels, value, key=b"k").get(timeout=10)
-    one = label(event("m1"))
     write_label(config, one)
     assert heard(config, said.append) == [one]
-    assert len(said) == 2
+    assert len(said) == 5
+    assert "labelled_at" in said[2]
     assert f"topic {config.topics.labels}, offset 0: no label" in said[0]
 
 

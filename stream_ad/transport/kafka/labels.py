@@ -8,10 +8,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stream_ad.config import KafkaConfig
+from stream_ad.errors import InputError
 from stream_ad.records import LabelRecord
 from stream_ad.transport.kafka.following import Follower
 from stream_ad.transport.kafka.outgoing import Message
 from stream_ad.transport.kafka.saying import say
+from stream_ad.transport.label_records import parse_label
 
 PARTITION = 0  # of one: what is said of an incident has an order
 REQUEST = b"train/"  # begins the keys of requests; those of labels are hexadecimal
@@ -86,12 +88,13 @@ class Labels:
     def _understood(self, row: Any) -> Said | None:
         if row.value is None:  # compaction may forget it; what was learned from it stays
             return None
-        kind = TrainRequest if (row.key or b"").startswith(REQUEST) else LabelRecord
         try:
-            return kind.model_validate_json(row.value)
-        except ValidationError as error:
-            where = f"topic {row.topic}, offset {row.offset}"
-            self._say(f"{where}: no label: {error.errors()[0]['msg']}")
+            if (row.key or b"").startswith(REQUEST):
+                return TrainRequest.model_validate_json(row.value)
+            return parse_label(row.value)
+        except (ValidationError, InputError) as error:
+            why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+            self._say(f"topic {row.topic}, offset {row.offset}: no label: {why}")
             return None
 
 
