@@ -24,6 +24,10 @@ Bad *data* is not an exception: it is a value (dead letter, masked cell, counter
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+MOST_SAID = 10  # problems of one config, each a line
+
 
 class StreamAdError(Exception):
     """Root of everything this package raises on purpose.
@@ -46,6 +50,8 @@ class ConfigError(StreamAdError):
         What was given.
     allowed : str
         What may be given instead, as a sentence.
+    others : sequence of ConfigError
+        Further settings that cannot be used: each is a line of the message, up to ten in all.
 
     Examples
     --------
@@ -55,9 +61,14 @@ class ConfigError(StreamAdError):
     stream_ad.errors.ConfigError: windows.hop = 0: allowed is a whole number of slots, at least 1
     """
 
-    def __init__(self, key: str, value: object, allowed: str) -> None:
+    def __init__(
+        self, key: str, value: object, allowed: str, others: Sequence[ConfigError] = ()
+    ) -> None:
         self.key, self.value, self.allowed = key, value, allowed
-        super().__init__(f"{key} = {value!r}: allowed is {allowed}")
+        lines = [f"{key} = {value!r}: allowed is {allowed}", *map(str, others)]
+        if more := len(lines[MOST_SAID:]):
+            lines[MOST_SAID:] = [f"and {more} more problems" if more > 1 else "and 1 more problem"]
+        super().__init__("\n".join(lines))
 
 
 class InputError(StreamAdError):

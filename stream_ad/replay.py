@@ -3,7 +3,8 @@
 ``OUT`` holds ``scores.csv``, ``alerts.jsonl``, ``dead_letters.jsonl``, ``metrics.json``,
 ``report.html``, the detector that scored (``model/``; those trained on the way ``model-2/`` and
 so on) and ``checkpoint.json``. A run that was cut off goes on where its checkpoint stands; the
-finished files are the same to the byte.
+finished files are the same to the byte. One that fails before its first records are scored
+leaves the results of an earlier, finished run in ``OUT`` as they were.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ from stream_ad.training.labels_used import account, in_vain
 from stream_ad.training.removed import find_removed
 from stream_ad.training.replayed import TRAININGS, check_training, who_scores
 from stream_ad.transport.base import Batch, Outputs, Source
-from stream_ad.transport.durable import writing
 from stream_ad.transport.files import FileSource, open_source
 from stream_ad.transport.labels import check_labels
 from stream_ad.transport.sinks import ALERTS, DEAD_LETTERS, SCORES, FileSink
@@ -137,6 +137,7 @@ def replay(
         window_digest=spec.digest(),
         topic=options.file.topic if isinstance(options.file, TopicOptions) else None,
         checkpoint_s=options.checkpoint_s,
+        said_at_end=("metrics.json", "report.html"),
     ) as sink:
         if not isinstance(source, FileSource):  # a topic grows; a resumed run must not
             source.pin(sink.extra.setdefault("offsets", source.offsets()))
@@ -146,8 +147,6 @@ def replay(
         position, records = (0, {}) if restored is None else (restored.position, restored.states)
         if restored is not None:
             progress.note(f"goes on after record {position:,} of an unfinished run")
-        if restored is None:
-            _clear(options.out)
         until = options.train_until
         counted_live = None if isinstance(source, FileSource) else source.counted()
         versions, learning = who_scores(
@@ -229,13 +228,6 @@ def _open(
             "record: windows and incidents that were open by then are not gone on with"
         )
     return found
-
-
-def _clear(out: Path) -> None:
-    """Remove what an earlier run said at its end."""
-    with writing(out):
-        for name in ("metrics.json", "report.html"):
-            (out / name).unlink(missing_ok=True)
 
 
 def _spare_input(options: ReplayOptions) -> None:

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from stream_ad.config import Config, load_config, parse_config
 from stream_ad.errors import ConfigError
-from tests.cli.command import good, refused
+from tests.cli.command import good, refused, run
 from tests.cli.recordings import write_config
 
 WHOLE: dict[str, dict[str, Any]] = {
@@ -226,6 +226,10 @@ def test_values_stand_in_the_record() -> None:
         ("input.format", "xml", "'reading'"),
         ("limits.nesting", 0, "greater than or equal to 1"),
         ("registry.uri", 5, "string"),
+        ("registry.uri", "", "the path of a folder or a URI"),
+        ("registry.uri", " ", "or null"),
+        ("detector", [], "a section with keys"),
+        ("training.on_drift", "often", "true or false"),
         ("kafka.topics.input", "plant readings", "1 to 249 letters without accents, digits"),
         ("kafka.topics.scores", "x" * 250, "1 to 249 letters without accents, digits"),
         ("kafka.topics.alerts", "x\n", "1 to 249 letters without accents, digits"),
@@ -242,6 +246,7 @@ def test_a_wrong_key_type_or_range_is_refused_by_name(
     assert allowed in error.allowed, error
     assert key.startswith(error.key)
     assert str(error).startswith(f"{error.key} = ")
+    assert not {"tuple", "dictionary", "String"} & {*error.allowed.split()}
 
 
 @pytest.mark.parametrize(
@@ -358,6 +363,50 @@ def test_check_reads_the_environment_too(tmp_path: Path, monkeypatch: pytest.Mon
     good("config", "check", file)
 
 
+def test_check_says_every_problem_in_a_line_of_its_own(tmp_path: Path) -> None:
+    tree = {"alarm": {"m": 0}, "windows": {"hup": 1}, "detector": {"k": 0}}
+    answer = run("config", "check", write_config(tmp_path / "c.yaml", **tree))
+    lines = answer.err.splitlines()
+    assert answer.code == 2
+    assert sorted(line.partition(" = ")[0] for line in lines) == [
+        "error: alarm.m",
+        "error: detector.k",
+        "error: windows.hup",
+    ]
+
+
+def test_check_says_the_problems_of_all_groups(tmp_path: Path) -> None:
+    groups = {
+        "press": {"match": ["p*"], "alarm": {"mute": [], "m": 0}, "detector": {"k": 0}},
+        "mill": {"match": ["m*"], "training": {"history_share": 0.5}},
+    }
+    answer = run("config", "check", write_config(tmp_path / "c.yaml", groups=groups))
+    keys = [line.partition(" = ")[0] for line in answer.err.splitlines()]
+    assert sorted(keys) == [
+        "error: groups.mill.training.history_share",
+        "error: groups.press.alarm.m",
+        "error: groups.press.alarm.mute",
+        "error: groups.press.detector.k",
+    ]
+
+
+@pytest.mark.parametrize(("wrong", "last"), [(10, None), (11, "1 problem"), (14, "4 problems")])
+def test_check_says_ten_problems_and_how_many_more(
+    tmp_path: Path, wrong: int, last: str | None
+) -> None:
+    keys = {f"x{number:02}": 1 for number in range(wrong)}
+    *said, end = run(
+        "config", "check", write_config(tmp_path / "c.yaml", drift=keys)
+    ).err.splitlines()
+    if last is None:
+        said.append(end)
+    else:
+        assert end == "error: and " + last.replace(" ", " more ")
+    assert [line.partition(" = ")[0] for line in said] == [
+        f"error: drift.x{n:02}" for n in range(10)
+    ]
+
+
 def test_check_says_what_a_service_lacks(tmp_path: Path) -> None:
     topics: dict[str, str] = {"alerts": "a"}
     kafka = {"bootstrap_servers": ["b:9092"], "topics": topics}
@@ -439,7 +488,7 @@ PRESS = {"match": ["press-*"]}
         ({"default": PRESS}, "groups.default", "but default"),
         ({"../x": PRESS}, "groups.../x", "a name of 1 to 64 letters"),
         ({"press": {}}, "groups.press.match", "has to be there"),
-        ({"press": {"match": []}}, "groups.press.match", "at least 1 item"),
+        ({"press": {"match": []}}, "groups.press.match", "a list with at least 1"),
         ({"press": PRESS | {"detector": {"k": 0}}}, "groups.press.detector.k", "greater than"),
         ({"press": PRESS | {"detector": {"kk": 1}}}, "groups.press.detector.kk", "mean 'k'"),
         ({"press": PRESS | {"alarm": {"m": 7}}}, "groups.press.alarm", "m at most n"),

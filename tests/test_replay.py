@@ -7,6 +7,7 @@ import gzip
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import orjson
@@ -58,6 +59,46 @@ def test_a_finished_folder_starts_anew_and_other_files_are_left_alone(
     assert "goes on" not in again.err
     assert outputs(out) == first
     assert (out / "notes.txt").read_text() == "mine"
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("until", ["foo", "0", "3", "1704200000"])
+def test_a_run_that_cannot_learn_leaves_a_finished_folder_as_it_was(
+    plant: Plant, tmp_path: Path, until: str
+) -> None:
+    out = tmp_path / "out"
+    arguments = ("replay", plant.recording, "-c", plant.learning, "-o", out)
+    good(*arguments)
+    before = files(out)
+    assert before.keys() >= {"checkpoint.json", "model/card.json", *outputs(out)}
+    refused(*arguments, "--train-until", until)
+    assert files(out) == before
+
+
+def test_a_run_without_detectors_leaves_a_finished_folder_as_it_was(
+    plant: Plant, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    good("replay", plant.recording, "-c", plant.scoring, "-o", out)
+    before = files(out)
+    config = write_config(tmp_path / "c.yaml", registry={"uri": str(tmp_path / "nothing")})
+    refused("replay", plant.recording, "-c", config, "-o", out)
+    assert files(out) == before
+
+
+def test_a_run_that_fails_before_its_first_commit_leaves_a_finished_folder_as_it_was(
+    plant: Plant, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    arguments = ("replay", plant.recording, "-c", plant.scoring, "-o", out)
+    good(*arguments)
+    before = files(out)
+    with mock.patch("stream_ad.pipeline.Pipeline.process", side_effect=OutputError("broken")):
+        refused(*arguments)
+    assert files(out) == before
 
 
 def test_a_finished_folder_takes_another_run(plant: Plant, tmp_path: Path) -> None:

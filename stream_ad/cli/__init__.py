@@ -15,13 +15,13 @@ class Interrupted(Exception):
 
 
 def main() -> None:
-    """Run the command; what goes wrong is one sentence and exit code 2, never a traceback."""
+    """Run the command; what goes wrong is a sentence and exit code 2, never a traceback."""
     try:
         from stream_ad.cli.app import app  # here, as the keyboard may interrupt this as well
 
         app()
     except StreamAdError as error:
-        _stop(f"error: {error}", 2, error)
+        _stop("\n".join(f"error: {line}" for line in str(error).splitlines()), 2, error)
     except Interrupted as stop:
         _stop(f"interrupted; {stop}", INTERRUPTED)
     except SystemExit as end:

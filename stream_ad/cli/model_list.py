@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -10,9 +12,10 @@ from stream_ad.training.promotions import Decision, Promotion, Refusal, not_repl
 from stream_ad.windows import rfc3339
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from stream_ad.training.decision_log import DecisionLog
+
+HEADINGS = ("promotion", "version", "scores from", "model", "state")
+INDENT = " " * 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +75,34 @@ class Listing:
         numbers = ", ".join(map(str, self.models))
         return f"{place}: {f'version {numbers}, not promoted' if numbers else 'no detectors'}"
 
-    def table(self) -> Table:
-        """Return a row per promotion and refusal."""
-        from rich.markup import escape
-        from rich.table import Table
+    def lines(self, width: int | None = None) -> Iterator[str]:
+        """Say of each promotion and refusal what it is, and why.
 
-        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-        for heading in ("promotion", "version", "scores from", "model", "state", "reason"):
-            table.add_column(heading, overflow="fold")
+        Parameters
+        ----------
+        width : int, optional
+            Of the screen: reasons stand below, broken to it. None: a line each, however long.
+        """
+        rows = [HEADINGS, *self._rows()]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        reasons = ["reason", *(" ".join(one.reason.split()) for one in self.decisions)]
+        for row, reason in zip(rows, reasons, strict=True):
+            cells = map(str.ljust, row, widths)
+            if width is None:
+                yield "  ".join((*cells, reason))
+                continue
+            yield "  ".join(cells).rstrip()
+            yield from textwrap.wrap(reason, width, initial_indent=INDENT, subsequent_indent=INDENT)
+
+    def _rows(self) -> Iterator[tuple[str, ...]]:
         states = self.states()
         for one in self.decisions:
             number, since, state = "-", "-", "refused"
             if isinstance(one, Promotion):
-                number, since = str(one.number), rfc3339(one.effective_from)
+                number, since = str(one.number), _short(one.effective_from)
                 state = states[one.number]
-            version, model = one.version or "-", self.models.get(one.version or 0, "-")
-            table.add_row(number, str(version), since, model, state, escape(one.reason))
-        return table
+            version, model = str(one.version or "-"), self.models.get(one.version or 0, "-")
+            yield number, version, since, model, state
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as JSON values."""
@@ -115,6 +129,11 @@ def as_json(decision: Decision) -> dict[str, Any]:
     if isinstance(decision, Promotion):
         tree["effective_from"] = rfc3339(decision.effective_from)
     return tree
+
+
+def _short(time: int) -> str:
+    """Write a time to the millisecond: one by hand is a nanosecond after what it learned."""
+    return rfc3339(time // 10**6 * 10**6)
 
 
 def _model(log: DecisionLog, number: int, group: str) -> str:

@@ -40,8 +40,11 @@ class Summary:
 
         Raises
         ------
+        ConfigError
+            It is not there.
         ArtifactError
         """
+        log.expect(version, group, "models show")
         card = log.card(version, group)
         mine = [one for one in log.decisions(group) if one.version == version]
         return cls(f"version {version} of {group} in {log.where}", card, mine)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,13 +32,13 @@ def list_(
 ) -> None:
     """List promotions and refusals in order, and what scores now."""
     import json
-
-    from rich.console import Console
+    import shutil
 
     from stream_ad.cli.model_list import Listing
 
     settings = _settings(config)
     decisions = _decisions(settings, group)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for name in _groups(settings) if group is None else [group]:
         listing = Listing.read(decisions, name)
         if as_json:
@@ -45,7 +46,7 @@ def list_(
             continue
         typer.echo(listing.headline())
         if listing.decisions:
-            Console().print(listing.table())
+            typer.echo("\n".join(listing.lines(width)))
 
 
 @models.command()

@@ -7,9 +7,14 @@ from typing import Annotated
 
 import typer
 
+from stream_ad.cli.folder import folder
+
 
 def replay(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", parser=folder, metavar="PATH", help="Folder for the results."),
+    ],
     file: Annotated[
         Path | None, typer.Argument(help="A recording: .csv, .jsonl or .parquet.")
     ] = None,

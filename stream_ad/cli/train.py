@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stream_ad.cli.folder import named
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -15,7 +17,10 @@ if TYPE_CHECKING:
 
 def train(
     config: Annotated[Path, typer.Option("--config", "-c", help="The settings.")],
-    out: Annotated[str, typer.Option("--out", "-o", help="Folder of the registry.")],
+    out: Annotated[
+        str,
+        typer.Option("--out", "-o", parser=named, metavar="TEXT", help="Folder of the registry."),
+    ],
     file: Annotated[
         Path | None, typer.Argument(help="A recording: .csv, .jsonl or .parquet.")
     ] = None,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import yaml
 from pydantic import ValidationError
@@ -15,6 +15,9 @@ from stream_ad.config.groups import OVERRIDDEN, GroupConfig
 from stream_ad.config.tree import Config
 from stream_ad.errors import ConfigError
 from stream_ad.redaction import HIDDEN, shown
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 ENV_PREFIX = "STREAM_AD__"
 
@@ -70,7 +73,7 @@ def parse_config(tree: dict[str, Any]) -> Config:
     Raises
     ------
     ConfigError
-        Names the key, the value and what is allowed.
+        Names the key, the value and what is allowed, of each of the first ten problems.
 
     Examples
     --------
@@ -82,24 +85,26 @@ def parse_config(tree: dict[str, Any]) -> Config:
     try:
         config = Config.model_validate(tree)
     except ValidationError as error:
-        raise _translate(error) from None
-    for name, group in config.groups.items():
-        _check_group(config, name, group)
+        raise _together(_problems(error)) from None
+    if wrong := [one for name in config.groups for one in _of_group(config, name)]:
+        raise _together(wrong)
     return config
 
 
-def _check_group(config: Config, name: str, group: GroupConfig) -> None:
+def _of_group(config: Config, name: str) -> Iterator[ConfigError]:
+    """Yield what is wrong with the settings of a group."""
+    group = config.groups[name]
     for section, key in FOR_ALL.items():
         if key in getattr(group, section):
             value = getattr(group, section)[key]
             allowed = f"nothing here: {section}.{key} holds for all machines"
-            raise ConfigError(f"groups.{name}.{section}.{key}", value, allowed)
+            yield ConfigError(f"groups.{name}.{section}.{key}", value, allowed)
     for section in OVERRIDDEN:
         alone = config.model_copy(update={"groups": {name: _only(group, section)}})
         try:
             alone.of_group(name)
         except ValidationError as error:
-            raise _translate(error, ("groups", name), (section,)) from None
+            yield from _problems(error, ("groups", name), (section,))
 
 
 def _only(group: GroupConfig, section: str) -> GroupConfig:
@@ -196,27 +201,44 @@ def _get(tree: object, keys: list[str]) -> Any:
 
 _ALLOWED = {
     "model_type": "a section with keys of its own",
+    "dict_type": "a section with keys of its own",
     "tuple_type": "a list",
+    "too_short": "a list with at least {min_length}",
+    "too_long": "a list with at most {max_length}",
+    "string_too_short": "a text with at least {min_length} sign",
+    "string_too_long": "a text with at most {max_length} sign",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
     "missing": "a value: this key has to be there",
 }
 
 
-def _translate(
+def _together(problems: Sequence[ConfigError]) -> ConfigError:
+    """Return one error that says them all; it is of the key that the first one names."""
+    first, *others = problems
+    return ConfigError(first.key, first.value, first.allowed, others)
+
+
+def _problems(
     error: ValidationError, where: tuple[str, ...] = (), section: tuple[str, ...] = ()
-) -> ConfigError:
-    problems = error.errors()
+) -> list[ConfigError]:
+    """Return what pydantic found, in our words, in the order in which to look at it."""
     # a key that is not known is often the one that is missing, misspelt
-    first = min(problems, key=lambda problem: problem["type"] == "missing")
-    loc = (*section, *first["loc"])
+    found = sorted(error.errors(), key=lambda problem: problem["type"] == "missing")
+    return [_translate(problem, where, section) for problem in found]
+
+
+def _translate(
+    problem: ErrorDetails, where: tuple[str, ...], section: tuple[str, ...]
+) -> ConfigError:
+    loc = (*section, *problem["loc"])
     key = ".".join(str(part) for part in (*where, *loc)) or "config"
-    text = _ALLOWED.get(first["type"])
-    if text is None:
-        text = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    if first["type"] in {"extra_forbidden", "invalid_key"}:
+    text = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if problem["type"] in _ALLOWED:
+        text = _ALLOWED[problem["type"]].format(**problem.get("ctx", {}))
+    if problem["type"] in {"extra_forbidden", "invalid_key"}:
         text = _known_keys(loc)
-    if len(problems) > 1:
-        text += f" (and {len(problems) - 1} more problems in this config)"
-    return ConfigError(key, shown(loc, first["input"]), text)
+    return ConfigError(key, shown(loc, problem["input"]), text)
 
 
 def _known_keys(loc: tuple[int | str, ...]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from stream_ad.config.section import (
     Count,
@@ -15,8 +15,19 @@ from stream_ad.config.section import (
 )
 
 WEEK_S = 604_800.0
+
+
+def _is_named(uri: str) -> str:
+    if not uri.strip():
+        raise ValueError("the path of a folder or a URI (. is the folder you are in), or null")
+    return uri
+
+
 Span = Annotated[float, Field(ge=1, le=1e9)]  # seconds, up to thirty years
 Pause = Annotated[float, Field(ge=0, le=1e9)]
+Place = Annotated[
+    str, AfterValidator(_is_named), WithJsonSchema({"type": "string", "pattern": r"\S"})
+]
 
 
 class GateConfig(Section):
@@ -84,7 +95,7 @@ class TrainingConfig(Section):
 class RegistryConfig(Section):
     """Where trained detectors lie: null means that a replay trains its own."""
 
-    uri: str | None = None
+    uri: Place | None = None
     """Folder of trained detectors, or a URI that fsspec knows; null: a replay trains its own."""
     keep: Annotated[int, Field(ge=2)] = 10
     """Newest versions that stay; the one that scores, the one before it and the one that drift is

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from stream_ad.config.groups import DEFAULT as DEFAULT_GROUP
-from stream_ad.errors import ArtifactCorrupt, ArtifactMismatch, ArtifactNotFound
+from stream_ad.errors import ArtifactCorrupt, ArtifactMismatch, ArtifactNotFound, ConfigError
 from stream_ad.records import ModelRecord
 from stream_ad.training.promotions import (
     PROMOTIONS,
@@ -54,6 +54,34 @@ class DecisionLog:
         ArtifactError
         """
         return self._card(number, group)[0]
+
+    def expect(self, version: int, group: str, asked: str) -> None:
+        """Refuse a version that is not there, by those that are.
+
+        Parameters
+        ----------
+        version : int
+        group : str
+        asked : str
+            What names it, for the error.
+
+        Raises
+        ------
+        ConfigError
+            It was removed, or never made.
+        ArtifactError
+            A decision cannot be read.
+        """
+        there, place = self.numbers(group), f"{self.where}/{group}"
+        if version in there:
+            return
+        allowed = f"a version of {place}: {', '.join(map(str, there))}"
+        if not there:
+            train = f"`stream-ad train FILE --config C --out {self.where}`"
+            allowed = f"nothing yet: no detector is in {place}: train one with {train}"
+        if any(one.version == version for one in self.decisions(group)):
+            allowed += f"; version {version} was removed (registry.keep)"
+        raise ConfigError(asked, version, allowed)
 
     def promotions(self, group: str = DEFAULT_GROUP) -> list[Promotion]:
         """Return all promotions of a group, in order.

@@ -203,13 +203,14 @@ class Decisions(DecisionLog):
         ArtifactError, RegistryConflict, OutputError
             As `promote`.
         ConfigError
-            It scores already.
+            It scores already, or is not there.
         """
         made = self.promotions(group)
         now = made[-1] if made else None
         if now is not None and now.version == version:
             allowed = f"another version of {group}: it scores since promotion {now.number}"
             raise ConfigError("models promote", version, allowed)
+        self.expect(version, group, "models promote")
         since = self._learned_until(version, group) + 1
         earlier = [one.reference for one in made if one.version == version]
         return self.promote(
@@ -265,11 +266,14 @@ class Decisions(DecisionLog):
         there = {*self.numbers(group)}
         if found is not None and found.version in there:
             return found
-        lack = "no version to go back to" + ("" if to is None else f" of number {to}")
+        others = sorted({one.version for one in made[:-1]} - {one.version for one in made[-1:]})
+        listed = ", ".join(f"{n}{'' if n in there else ' (removed)'}" for n in others)
         if found is not None:
             lack = f"version {found.version}, which scored before, was removed (registry.keep)"
-        others = {one.version for one in made[:-1]} - {one.version for one in made[-1:]}
-        listed = ", ".join(f"{n}{'' if n in there else ' (removed)'}" for n in sorted(others))
+        elif to is not None:
+            lack = f"no version to go back to of number {to}"
+        else:
+            lack = _all_taken_back([number for number in others if number in there])
         raise ArtifactNotFound(
             f"{self.where}/{group}: {lack}; versions that scored before: {listed or 'none'}"
         )
@@ -292,6 +296,14 @@ class Decisions(DecisionLog):
                 f"its SHA-256 is {digest}, and {promotion.card_sha256} in promotion "
                 f"{promotion.number}: {ADVICE}"
             )
+
+
+def _all_taken_back(there: Sequence[int]) -> str:
+    """Say why `previous` finds none, and how the newest of those that are there scores again."""
+    lack = "no version to go back to"
+    for number in there[-1:]:
+        lack += f" but what was rolled back from: `--to {number}` brings version {number} back"
+    return lack
 
 
 def needed(promotions: Sequence[Promotion], newest: set[int]) -> set[int]:

@@ -118,11 +118,11 @@ class _Own:
     labels: Sequence[LabelRecord] | None
 
     def anew(self, train_until: str | None) -> Scoring:
-        for left in self.shelf.left():
-            shutil.rmtree(left)
         detectors, history = learn_from(
             self.source, self.config, self.spec, train_until, self.progress
         )
+        for left in self.shelf.left():
+            shutil.rmtree(left)
         since = history.until + 1
         versions = [
             self.shelf.put(detector, number, since, "trained by this replay", group)

@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+from stream_ad.errors import ConfigError
+
 CARD = "card.json"
 
 Save = Callable[[Path], None]
@@ -104,10 +106,13 @@ def open_store(uri: str, cache: Path | None = None) -> Store:
     >>> open_store("file:///srv/models").where
     '/srv/models'
     """
-    if "://" not in uri or uri.startswith("file://"):
+    path = uri.removeprefix("file://")
+    if not path.strip():
+        raise ConfigError("registry.uri", uri, "the path of a folder, or a URI that fsspec knows")
+    if "://" not in path:
         from stream_ad.training.local_store import LocalStore
 
-        return LocalStore(Path(uri.removeprefix("file://")))
+        return LocalStore(Path(path))
     from stream_ad.training.remote_store import RemoteStore
 
     return RemoteStore(uri, cache)

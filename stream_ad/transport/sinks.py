@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,8 +48,9 @@ class FileSink:
 
     A folder with the checkpoint of an unfinished run of the same input and config is resumed
     (``restored``): outputs are cut back to what the checkpoint stands for. A finished run is
-    overwritten; other files in the folder are left alone. A folder that was made for a run that
-    failed before it wrote anything is removed again.
+    overwritten, but not before the first commit: one that fails until then leaves it as it was.
+    Other files in the folder are left alone. A folder that was made for a run that failed before
+    it wrote anything is removed again.
 
     Commits are grouped: one checkpoint in ``checkpoint_s``, less often where many machines
     make checkpoints so large that they would take more than a tenth of the time.
@@ -64,6 +65,8 @@ class FileSink:
         Where the records come from, if not from a file.
     checkpoint_s : float
         Seconds between checkpoints, at least.
+    said_at_end : sequence of str
+        Further files that a finished run left, by name: removed where it is overwritten.
     clock : callable
         Seconds; only for the distance of checkpoints.
 
@@ -105,10 +108,12 @@ class FileSink:
         window_digest: str = "",
         topic: str | None = None,
         checkpoint_s: float = 5.0,
+        said_at_end: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._run = Run(input_identity, config_digest, window_digest)
         self._topic, self._clock, self._distance = topic, clock, checkpoint_s
+        self._said_at_end = said_at_end
         self._files: dict[str, AppendFile] = {}
         self._states: Mapping[str, bytes] = {}
         self._position = 0
@@ -116,7 +121,10 @@ class FileSink:
         self._folder = Folder(out_dir)
         try:
             found = self._unfinished(read_checkpoint(out_dir))
-            self._open_files(found)
+            if found is None:
+                self._expect_to_write()
+            else:
+                self._open_files(found.lengths)
         except Exception:
             self.abort()
             raise
@@ -138,6 +146,7 @@ class FileSink:
         OutputError
             Where the disk is full; the last checkpoint stays whole.
         """
+        self._begin()
         self._append(SCORES, score_lines(outputs.scores))
         self._append(ALERTS, incident_lines(told.event for told in outputs.incidents))
         self._append(DEAD_LETTERS, dead_letter_lines(outputs.dead, self._topic))
@@ -156,6 +165,7 @@ class FileSink:
         OutputError
             Where the disk is full.
         """
+        self._begin()
         self._save()
         lengths = self._lengths()
         for file in self._files.values():
@@ -209,8 +219,6 @@ class FileSink:
     def _unfinished(self, found: Checkpoint | None) -> Checkpoint | None:
         path = self._folder.path / NAME
         if found is None or found.finished:
-            with writing(path):
-                path.unlink(missing_ok=True)
             return None
         if other := found.run.differences(self._run):
             raise StateError(
@@ -218,8 +226,27 @@ class FileSink:
             )
         return found
 
-    def _open_files(self, found: Checkpoint | None) -> None:
-        lengths = {} if found is None else found.lengths
+    def _expect_to_write(self) -> None:
+        """Open every output and change none, so that what forbids to write is told at once."""
+        for name in _HEADS:
+            path = self._folder.path / name
+            there = path.exists()
+            with writing(path):
+                path.open("ab").close()
+                if not there:
+                    path.unlink()
+
+    def _begin(self) -> None:
+        """Clear the way for a run that starts anew; until then an earlier one stands as it was."""
+        if self._files:
+            return
+        for name in (*self._said_at_end, NAME):
+            path = self._folder.path / name
+            with writing(path):
+                path.unlink(missing_ok=True)
+        self._open_files({})
+
+    def _open_files(self, lengths: Mapping[str, int]) -> None:
         for name, head in _HEADS.items():
             path = self._folder.path / name
             self._files[name] = AppendFile(path, head, lengths.get(name))

@@ -337,3 +337,83 @@ def test_the_demo_makes_everything_it_promises(tmp_path: Path) -> None:
     assert "--baselines" in more
     assert 'pip install "stream-ad[eval]"' in more
     assert (out / "again" / "scores.csv").read_bytes() == (out / "scores.csv").read_bytes()
+
+
+@pytest.mark.parametrize("below", ["", "x"])
+def test_the_demo_says_at_once_that_a_file_stands_there(tmp_path: Path, below: str) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("mine")
+    answer = run("demo", "--out", taken / below)
+    assert answer.code == 2
+    (line,) = answer.err.splitlines()  # nothing was drawn
+    assert line == (
+        f"error: {taken / below}: a file stands where a folder is wanted; name another folder"
+    )
+    assert answer.out == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "named"),
+    [
+        (["report.html", "factory.csv"], "factory.csv stands in this one"),
+        (["notes.txt", "pictures"], "notes.txt stands in this one"),
+        (["demo.yaml", "a.txt"], "demo.yaml stands in this one and is not as a demo writes it"),
+    ],
+)
+def test_the_demo_spares_a_folder_that_is_not_its_own(
+    tmp_path: Path, names: list[str], named: str
+) -> None:
+    for name in names:
+        (tmp_path / name).write_text("mine")
+    said = refused("demo", "--out", tmp_path)
+    allowed = "a new or empty folder, or that of an earlier demo"
+    assert said == f"error: --out = {str(tmp_path)!r}: allowed is {allowed}: {named}"
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(
+        names, "mine"
+    )
+
+
+def test_the_demo_takes_its_own_folder_again_whatever_lies_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stream_ad import demo
+
+    monkeypatch.setattr(demo, "DAYS", 1.5)
+    monkeypatch.setattr(demo, "HISTORY_DAYS", 1.0)
+    recording, config = demo.write_factory(demo.DemoOptions(tmp_path, seed=3))
+    first = recording.read_bytes(), config.read_bytes()
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "report.html").write_text("of the demo")
+    demo.write_factory(demo.DemoOptions(tmp_path, seed=4))
+    assert recording.read_bytes() != first[0]
+    demo.write_factory(demo.DemoOptions(tmp_path, seed=3))
+    assert (recording.read_bytes(), config.read_bytes()) == first
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_demo_that_was_killed_at_its_start_can_be_started_again(tmp_path: Path) -> None:
+    from stream_ad import demo
+
+    out = tmp_path / "demo"
+    with (
+        mock.patch.dict("simulators.writers.WRITERS", csv=mock.Mock(side_effect=KeyboardInterrupt)),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        demo.write_factory(demo.DemoOptions(out))
+    demo.claim(out)
+    (out / "demo.yaml").rename(out / ".demo.yaml.part")
+    demo.claim(out)
+
+
+def test_an_empty_name_is_not_the_folder_one_is_in(
+    plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for arguments in (
+        ("train", plant.recording, "-c", plant.learning, "-o", ""),
+        ("replay", plant.recording, "-c", plant.learning, "-o", ""),
+        ("demo", "--out", ""),
+    ):
+        said = refused(*arguments)
+        assert "--out = '': allowed is the name of a folder (. is the one you are in)" in said
+    assert [*tmp_path.iterdir()] == []

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from stream_ad.cli.model_list import Listing
 from stream_ad.config import KafkaConfig
 from stream_ad.errors import BrokerError
 from stream_ad.records import ModelRecord
@@ -72,6 +73,36 @@ def test_the_list_tells_promotions_and_refusals_in_order(registry: Registry, con
         "4 2 1970-01-01T03:00:00Z linear+joined scores now "
         "back from version 3 of promotion 3: too loud",
     ]
+
+
+def reasoned(registry: Registry) -> list[str]:
+    promoted(registry, 1)
+    words = [f"word{number}" for number in range(40)]
+    registry.promote(registry.add(made()), 2 * HOUR + 1, " ".join(words))
+    return words
+
+
+def test_through_a_pipe_a_decision_is_one_whole_line(
+    registry: Registry, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = reasoned(registry)
+    monkeypatch.setenv("COLUMNS", "80")
+    *_, last = good("models", "list", "-c", config).out.splitlines()
+    row = ["2", "2", "1970-01-01T02:00:00Z", "linear+joined", "scores", "now"]
+    assert last.split() == [*row, *words]
+
+
+def test_on_a_screen_reasons_stand_below_as_wide_as_it_is(registry: Registry) -> None:
+    words = reasoned(registry)
+    lines = [*Listing.read(registry, "default").lines(80)]
+    heading, reason, *_ = lines
+    assert (heading.split()[-1], reason) == ("state", "    reason")
+    rows = [line for line in lines[2:] if not line.startswith("    ")]
+    assert [row.split()[0] for row in rows] == ["1", "2"]
+    told = lines[lines.index(rows[1]) + 1 :]
+    assert " ".join(told).split() == words
+    assert max(map(len, lines)) <= 80
+    assert min(map(len, told[:-1])) > 60
 
 
 def test_removed_versions_are_told_and_a_damaged_card_hides_no_other(
@@ -201,10 +232,10 @@ def test_promote_and_rollback_change_what_scores(registry: Registry, config: Pat
     ("arguments", "words"),
     [
         (("promote", 1), "another version of default: it scores since promotion 1"),
-        (("promote", 7), "000007"),
+        (("promote", 7), "models promote = 7: allowed is a version of "),
         (("rollback",), "no version to go back to"),
         (("rollback", "--to", 3), "no version to go back to of number 3"),
-        (("show", 7), "000007"),
+        (("show", 7), "models show = 7: allowed is a version of "),
     ],
 )
 def test_what_cannot_be_done_is_refused(
@@ -213,6 +244,39 @@ def test_what_cannot_be_done_is_refused(
     promoted(registry, 1)
     assert words in refused("models", *arguments, "-c", config)
     assert len(registry.promotions()) == 1
+
+
+@pytest.mark.parametrize("act", ["show", "promote"])
+def test_a_version_that_is_not_there_is_refused_by_those_that_are(
+    registry: Registry, config: Path, act: str
+) -> None:
+    promoted(registry, 1, 2, 3, 4)
+    registry.retain(2)
+    place = f"allowed is a version of {registry.where}/default: 1, 3, 4"
+    assert refused("models", act, 7, "-c", config).endswith(f"models {act} = 7: {place}")
+    said = refused("models", act, 2, "-c", config)
+    assert said.endswith(f"models {act} = 2: {place}; version 2 was removed (registry.keep)")
+
+
+@pytest.mark.parametrize("act", ["show", "promote"])
+def test_a_group_without_detectors_says_how_to_get_one(config: Path, act: str) -> None:
+    said = refused("models", act, 1, "-c", config)
+    assert f"models {act} = 1: allowed is nothing yet: no detector is in " in said
+    assert "train one with `stream-ad train FILE --config C --out " in said
+
+
+def test_where_all_was_taken_back_the_way_back_is_named_and_works(
+    registry: Registry, config: Path
+) -> None:
+    promoted(registry, 1, 2)
+    good("models", "rollback", "-c", config)
+    said = refused("models", "rollback", "-c", config)
+    assert said.endswith(
+        "no version to go back to but what was rolled back from: `--to 2` brings version 2 back; "
+        "versions that scored before: 2"
+    )
+    good("models", "rollback", "-c", config, "--to", 2)
+    assert registry.promotions()[-1].version == 2
 
 
 def test_settings_without_a_registry_are_refused(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from stream_ad.detector import Detector
 from stream_ad.detector.artifact import sealed
+from stream_ad.errors import ConfigError
 from stream_ad.training.registry import Registry
 from tests.cli.command import good, metrics, refused, scores
 from tests.cli.recordings import HOP, LEARNED, LENGTH, STEPS, text_of, write_config, write_csv
@@ -350,6 +351,12 @@ def test_a_registry_that_fsspec_does_not_know_is_refused(plant: Plant, tmp_path:
     assert "registry.uri = 'nowhere://x'" in said
     assert "a URI that fsspec knows" in said
     assert said == refused("train", plant.recording, "-c", plant.learning, "-o", "nowhere://x")
+
+
+@pytest.mark.parametrize("uri", ["", " ", "file://"])
+def test_a_registry_without_a_name_is_not_the_folder_one_is_in(uri: str) -> None:
+    with pytest.raises(ConfigError, match="allowed is the path of a folder"):
+        Registry(uri)
 
 
 def test_a_cut_and_a_registry_contradict_each_other(plant: Plant, tmp_path: Path) -> None:

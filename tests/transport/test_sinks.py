@@ -248,6 +248,30 @@ def test_a_finished_folder_starts_anew_and_other_files_are_left_alone(tmp_path: 
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
+def test_a_finished_folder_stays_whole_until_the_first_commit(tmp_path: Path) -> None:
+    expected_run(tmp_path, 20)
+    (tmp_path / "report.html").write_text("said at the end")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    sink = FileSink(tmp_path, "other", "config", said_at_end=["report.html"])
+    sink.close()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    sink = FileSink(tmp_path, "other", "config", said_at_end=["report.html"])
+    sink.commit(EMPTY, held(0, {}))
+    sink.abort()
+    assert {path.name for path in tmp_path.iterdir()} == {*NAMES}
+    assert (tmp_path / "alerts.jsonl").read_bytes() == b""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_scored(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(OutputError, match=rf"{name}: cannot be written \(Is a directory\)"):
+        sink_in(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_commits_are_grouped_by_the_clock(tmp_path: Path) -> None:
     clock = Clock()
     sink = sink_in(tmp_path, clock=clock)
