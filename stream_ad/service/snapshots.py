@@ -183,4 +183,26 @@ def caught_up(
         triggers.trained(at)
         if isinstance(decision, Promotion) and "moved" in said.get("gate", {}):
             record["moved"] = said["gate"]["moved"]
+            record["known"] = said.get("known")
+            learned = {*record.get("confirmed", ()), *said.get("confirmed", ())}
+            record["confirmed"] = sorted(learned)
+    taken_back(record, [one for one in decisions if isinstance(one, Promotion)])
     return record
+
+
+def taken_back(record: dict[str, Any], promotions: Sequence[Promotion]) -> None:
+    """Let a record count drift from where the version stood that an operator went back to.
+
+    Parameters
+    ----------
+    record : dict
+        As of `Retraining`; changed in place where the last promotion was made by hand.
+    promotions : sequence of Promotion
+        In order.
+    """
+    if not promotions or "at" in promotions[-1].figures:
+        return
+    version, record["moved"] = promotions[-1].version, None
+    for one in promotions:
+        if one.version == version and "moved" in one.figures.get("gate", {}):
+            record["moved"] = one.figures["gate"]["moved"]

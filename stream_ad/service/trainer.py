@@ -229,6 +229,7 @@ class Trainer:
         term = self._leadership.term
         if term != self._term:
             self._stand_down()
+            self._forget()
             self._term = term
             self._say_whether()
         self._remarks.metrics.leads(term is not None)
@@ -249,6 +250,14 @@ class Trainer:
         if self._announcing is not None:
             self._announcing.close()
         self._announcing, self._looked = None, float("-inf")
+
+    def _forget(self) -> None:
+        """Begin anew from the snapshot: whoever led meanwhile knows more."""
+        if self._intake is not None:
+            self._intake.close()
+        self._intake = None
+        for tutor in self._tutors:
+            tutor.forget()
 
     def _trouble(self, error: Exception) -> float:
         """Tell of it; return how long to pause."""

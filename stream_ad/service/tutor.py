@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from stream_ad.config import Config
 from stream_ad.service.keeping import Keeping
 from stream_ad.service.leadership import NotLeading
-from stream_ad.service.snapshots import Known, caught_up
+from stream_ad.service.snapshots import Known, caught_up, taken_back
 from stream_ad.service.trainer_remarks import Notes, TrainerRemarks
 from stream_ad.training.promotions import Decision, Promotion
 from stream_ad.training.registry import Registry
@@ -74,6 +74,7 @@ class Tutor:
         self._keeping.after = promotions[-1].number if promotions else 0
         if self._retraining is not None:
             self._retraining.champion = self._champion
+            taken_back(self._retraining.record, promotions)
         else:
             self._unknown = self._registry.decisions(self.group)
 
@@ -95,7 +96,12 @@ class Tutor:
             known.record,
             Notes(self._remarks.log, self.group),
             newest,
+            self.group,
         )
+
+    def forget(self) -> None:
+        """Know nothing any more: another trainer has gone on meanwhile."""
+        self._retraining = None
 
     def train(self, newest: int, at_once: Callable[[], AbstractContextManager[None]]) -> bool:
         """Train if there is a cause; return whether there was one.

@@ -188,7 +188,6 @@ class Retraining:
             return None
         except BaseException:
             # nothing was decided: the registry or the broker could not be reached, or it is the end
-            self.record["tried"].remove(said)
             self._triggers.undecided(cause, newest)
             raise
 

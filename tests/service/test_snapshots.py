@@ -191,12 +191,33 @@ def test_a_refusal_is_a_training_as_well_and_moves_nothing() -> None:
     assert found["moved"] == {"at": 50}
 
 
-def test_what_a_snapshot_knows_already_and_what_was_done_by_hand_changes_nothing() -> None:
-    by_hand = Promotion(2, "default", 1, 0, "back", "", 1, "")
+def test_what_a_snapshot_knows_already_changes_nothing() -> None:
     known = record(60, 10) | {"moved": {"at": 60}}
-    found = caught_up(dict(known), [promotion(1, 60, {"at": 1}), by_hand], Config())
+    found = caught_up(dict(known), [promotion(1, 60, {"at": 1})], Config())
     assert found["triggers"]["windows"] == 10
     assert found["moved"] == {"at": 60}
+
+
+def test_a_rollback_goes_back_to_how_far_machines_had_moved_by_then() -> None:
+    first = Promotion(1, "default", 1, 0, "by hand", "", 1, "")
+    made = [first, promotion(2, 40, {"at": 40}), promotion(3, 60, {"at": 60})]
+    back = [Promotion(4, "default", version, 0, "back", "", 1, "") for version in (2, 1)]
+    for by_hand, moved in zip(back, ({"at": 40}, None), strict=True):
+        known = record(60, 10) | {"moved": {"at": 60}}
+        found = caught_up(known, [*made, by_hand], Config())
+        assert found["triggers"]["windows"] == 10
+        assert found["moved"] == moved
+        after = [*made, by_hand, promotion(5, 80, {"at": 80})]
+        assert caught_up(known, after, Config())["moved"] == {"at": 80}
+
+
+def test_a_new_normal_that_was_learned_is_not_learned_once_more() -> None:
+    """Whoever dies between the promotion and the snapshot has forgotten that it was."""
+    learned = promotion(2, 60, {"at": 60})
+    learned.figures.update({"confirmed": ["incident-2"], "known": [7, 8, 9]})
+    found = caught_up(record(50, 10) | {"confirmed": ["incident-1"]}, [learned], Config())
+    assert found["confirmed"] == ["incident-1", "incident-2"]
+    assert found["known"] == [7, 8, 9]
 
 
 def test_without_a_snapshot_the_decisions_are_what_is_known() -> None:

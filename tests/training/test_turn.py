@@ -36,7 +36,7 @@ def test_nothing_is_lost_where_nothing_was_decided(monkeypatch: pytest.MonkeyPat
     one.ask("anna")
     with pytest.raises(RegistryError):
         one.turn(now + 1)
-    assert record["tried"] == []
+    assert len(record["tried"]) == 1
     assert one.turn(now + AGAIN_NS) is None
     with pytest.raises(RegistryError):
         one.turn(now + 1 + AGAIN_NS)
