@@ -36,11 +36,11 @@ ALLOWED = {
     "state": "alerting windows records errors",
     "transport": "windows records config errors",
     "machines": "state alerting transport windows",
-    "pipeline": "lineup judged groups machines state versions description alerting transport windows "
-    "records config errors",
+    "pipeline": "lineup judged groups machines state versions description alerting transport "
+    "windows records config errors",
     "stream": "pipeline judged progress transport",
-    "training": "judged detector groups versions machines state alerting transport windows records config "
-    "progress errors",
+    "training": "judged detector groups versions machines state alerting transport windows "
+    "records config progress errors",
     "inspection": "transport windows config errors",
     "report": "records windows errors",
     "evaluation": "training report stream pipeline machines versions detector alerting transport "

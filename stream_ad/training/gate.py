@@ -55,7 +55,8 @@ def judge(  # noqa: PLR0917
         None at a cold start: then only the alarm rate and the index are judged.
     reference : Detector or None
     learned : Windows
-        What the challenger learned as normal without a label.
+        What the challenger learned as normal without a label, and what it did not, since it is
+        too odd: where that is all that a machine shows by now, the machine has moved.
     held_out : Windows
         Normal windows that it did not learn: both from `split`.
     anomalies : Windows

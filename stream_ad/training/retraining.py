@@ -235,7 +235,10 @@ class Retraining:
         confirmed = self.labels.ready(newest, self.buffer)
         accepted = _machines(confirmed)
         found = self.buffer.training_set(newest)
-        taught = ~self._unvouched(found, accepted, newest, said)
+        left_out = self._unvouched(found, accepted, newest, said)
+        taught = np.ones(len(found.y), bool)
+        for rows in left_out.values():
+            taught[rows] = False
         windows, y = found.windows.take(taught), found.y[taught].astype(np.int64)
         windows = self._without_fresh_sensors(windows)
         if len(windows) < config.training.min_windows:
@@ -255,6 +258,9 @@ class Retraining:
         rare = self.labels.rare(learned, y_learned)
         detector = train(History(learned, newest), enough, spec, Silence(), rare)
         normal, anomalies = learned.take(y_learned == 0), windows.take(y < 0)
+        # whoever shows nothing else by now has moved, though that is not learned
+        too_odd = found.windows.take(left_out.get("too_odd", np.empty(0, np.int64)))
+        normal = Windows.concat([normal, too_odd])
         verdict = self._judge(detector, normal, held_out, anomalies, accepted, newest)
         said["gate"] = verdict.to_json()
         if not verdict.passed:
@@ -296,20 +302,19 @@ class Retraining:
 
     def _unvouched(
         self, found: TrainingSet, accepted: frozenset[str], newest: int, said: dict[str, Any]
-    ) -> NDArray[np.bool_]:
-        """Return the windows (n,) that teach nothing after all, and say whose they are and why."""
-        left_out, reference = np.zeros(len(found.y), bool), self._reference
+    ) -> dict[str, NDArray[np.int64]]:
+        """Return the rows that teach nothing after all, and say whose they are and why."""
+        reference = self._reference
         if reference is None:
-            return left_out
+            return {}
         account, rest = Account(reference, self._moved), self.buffer.left_out(newest)
         reasons = unvouched(reference, found, rest, self._config, account, accepted)
         for name, rows in reasons.items():
-            left_out[rows] = True
             machines, counts = np.unique(
                 found.windows.machine[rows].astype(str), return_counts=True
             )
             said[name] = dict(zip(machines.tolist(), counts.tolist(), strict=True))
-        return left_out
+        return reasons
 
     def _without_fresh_sensors(self, windows: Windows) -> Windows:
         """Return windows without sensors that the champion does not know and that are rare yet.
