@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -15,6 +16,7 @@ from kafka.errors import KafkaError, MetadataEmptyBrokerList, UnknownError
 from kafka.structs import ConsumerGroupMetadata, MemberState
 
 from stream_ad.config import KafkaConfig
+from stream_ad.errors import BrokerError
 from stream_ad.transport.kafka import clients
 from stream_ad.transport.kafka.delivery import Undelivered
 from stream_ad.transport.kafka.membership import Group, Polled
@@ -243,6 +245,19 @@ def test_a_rebalance_that_outlasts_the_session_gets_a_new_consumer(
     assert len(stage.made) == consumers
     assert stage.made[0].closed == (consumers == 2)
     assert stage.group.replaced == consumers - 1
+
+
+def test_a_member_that_lost_its_right_and_with_it_its_partitions_is_told() -> None:
+    """The right was withdrawn while the group rebalanced: no fetch is left that could fail."""
+    stage = Stage()
+    stage.consumer.state, stage.consumer.assigned = MemberState.STABLE, False
+    topics: set[str] = set()
+    client = SimpleNamespace(cluster=SimpleNamespace(unauthorized_topics=topics))
+    vars(stage.consumer)["_client"] = client
+    assert not stage.group.poll().records  # another member may hold them all
+    topics.add("input")
+    with pytest.raises(BrokerError, match="input"):
+        stage.group.poll()
 
 
 def test_the_new_consumer_has_a_session_of_its_own_and_what_was_held_is_told_gone() -> None:

@@ -14,6 +14,7 @@ from kafka.errors import (
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
     RetriableError,
+    TopicAuthorizationFailedError,
 )
 from kafka.partitioner.default import murmur2
 from kafka.structs import ConsumerGroupMetadata, MemberState
@@ -133,6 +134,9 @@ class Group:
             return self._unstable(membership, gone, new)
         self._stable = self._clock()
         assigned = {tp.partition for tp in self.consumer.assignment()}
+        # a right withdrawn while the group rebalances leaves no partition whose fetch would fail
+        if not assigned and (refused := _refused(self.consumer)):
+            self._judge(TopicAuthorizationFailedError(refused))
         # the listener knows what went and came back; the assignment, what it was not told
         gone, new = gone | (self.held - assigned), (new | (assigned - self.held)) & assigned
         self.held = assigned
@@ -311,6 +315,12 @@ def _let_go_on(consumer: KafkaConsumer) -> None:
     fetcher = getattr(consumer, "_fetcher", None)
     if fetcher is not None and not fetcher._next_partition_records:
         fetcher._next_partition_records = None
+
+
+def _refused(consumer: KafkaConsumer) -> set[str]:
+    """Return the topics that the broker lets this user know nothing of."""
+    client = getattr(consumer, "_client", None)
+    return set() if client is None else set(client.cluster.unauthorized_topics)
 
 
 def _is_member(membership: Any) -> bool:
