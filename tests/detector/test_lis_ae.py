@@ -78,8 +78,27 @@ def test_phase_2_raises_the_error_of_negatives_and_spares_the_normal(
 def test_the_hinge_asks_nothing_of_negatives_beyond_gamma() -> None:
     model = drawn(LisAe)
     error, odd = torch.tensor([1.0, 3.0]), torch.tensor([1.0, 9.0])
-    # 2 + 0.1 * mean(4 - 1, 0); the absolute value of the paper would add 0.1 * 5 / 2
-    assert float(model.hinge(error, odd)) == pytest.approx(2 + 0.1 * 1.5)
+    # 2 + 1 * mean(4 - 1, 0); the absolute value of the paper would add 5 / 2
+    assert float(model.hinge(error, odd, 4.0)) == pytest.approx(2 + 1.5)
+
+
+def test_gamma_is_four_normal_errors_of_phase_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    few_steps(monkeypatch, 10)
+    subject, taught, asked = drawn(LisAe), lessons(), set[float]()
+    hinge = LisAe.hinge
+
+    def heard(model: LisAe, error: Tensor, odd: Tensor, gamma: float) -> Tensor:
+        asked.add(gamma)
+        return hinge(model, error, odd, gamma)
+
+    monkeypatch.setattr(LisAe, "hinge", heard)
+    with one_thread():
+        subject.rebuild(taught, None)
+        subject.eval()
+        with torch.no_grad():
+            usual = float(subject(taught.validation).error.mean())
+        subject.shape_latents(taught, None)
+    assert list(asked) == [pytest.approx(4 * usual)]
 
 
 NORMAL = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0])

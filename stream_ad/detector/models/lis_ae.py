@@ -87,7 +87,10 @@ class LisAe(WindowModel):
       wants them to exceed gamma. So a hinge.
     - Frozen means evaluation mode too: in training mode the running means of the
       normalisation layers would move on, and with them E and D.
-    - beta = 0.1, for gamma = 4 squared spreads: at 1, L gives normal rows of tables up.
+    - The paper names neither gamma nor beta. Here beta = 1, and gamma = 4 times the normal error
+      of phase 1: negatives that are rebuilt four times as badly as normal windows are bad enough.
+      A gamma in squared spreads asks for 20 times where normal windows are rebuilt well
+      (pictures), and L gives them up for it.
     - Phase 2 takes the best weights among those that raise the error of normal validation
       windows to at most 1.5 x; if there are none, phase 1 stays, and ``guards`` says so.
     - Phase 1 stays too where negatives are synthetic and phase 2 does not tell more of those it
@@ -116,8 +119,8 @@ class LisAe(WindowModel):
     """
 
     network: Dense | Tcn
-    beta: ClassVar[float] = 0.1
-    gamma: ClassVar[float] = 4.0
+    beta: ClassVar[float] = 1.0
+    gamma: ClassVar[float] = 4.0  # normal errors of phase 1
 
     def build(self, network: str, latent_dim: int | None) -> Body:
         """Return the network with the weights of He et al."""
@@ -197,19 +200,21 @@ class LisAe(WindowModel):
             normal, odd = self.seen(lessons.x), self.seen(lessons.odd)
             judged = self.seen(lessons.validation), self.seen(lessons.odd_validation)
             before = self.judged(judged[0]), self.judged(judged[1])
-            most = WORSE * float(before[0].mean())
+            usual = float(before[0].mean())
+            gamma, most = self.gamma * usual, WORSE * usual
 
             def loss(rows: Tensor) -> Tensor:
                 other = pick(rows)
                 return self.hinge(
                     self.errors(normal[0][rows], normal[1][rows]),
                     self.errors(odd[0][other], odd[1][other]),
+                    gamma,
                 )
 
             def validate() -> float:
                 error, other = (self.judged(windows) for windows in judged)
                 beyond = BEYOND if float(error.mean()) > most else 0.0
-                return float(self.hinge(error, other)) + beyond
+                return float(self.hinge(error, other, gamma)) + beyond
 
             report: dict[str, Any] = descend(
                 latent,
@@ -240,9 +245,9 @@ class LisAe(WindowModel):
             )
         return auc(normal, odd)
 
-    def hinge(self, error: Tensor, odd: Tensor) -> Tensor:
+    def hinge(self, error: Tensor, odd: Tensor, gamma: float) -> Tensor:
         """Return eq. 1 of the errors of normal windows (B,) and of negatives (B,)."""
-        return error.mean() + self.beta * torch.relu(self.gamma - odd).mean()
+        return error.mean() + self.beta * torch.relu(gamma - odd).mean()
 
     def seen(self, x: Tensor) -> Seen:
         """Return windows with their features, which the latent layer does not change."""
