@@ -30,7 +30,7 @@ def all_digits_but(data: Path, digit: int, training: str, seed: int, *, labels: 
 def half_of_the_digits(data: Path, digit: int, training: str, seed: int, *, labels: bool) -> Task:
     """Learn one digit with the other five as negatives, judge it against the four of its half.
 
-    The halves are 0 to 4 and 5 to 9; negatives are as many as there are normal pictures.
+    The halves are 0 to 4 and 5 to 9; negatives are all pictures of the other half.
     """
     half = DIGITS[:5] if digit < 5 else DIGITS[5:]
     return _digits(data, [digit], training, seed, labels=labels, within=half)
@@ -53,8 +53,7 @@ def _digits(
     rows, labelled = learned_from(x[mine], others, training, rng, labels=labels)
     negatives = None
     if len(within) < len(DIGITS):
-        foreign = np.flatnonzero(~np.isin(y, within))
-        negatives = x[rng.permutation(foreign)[: int(mine.sum())]]
+        negatives = x[~np.isin(y, within)]
     return Task(rows, labelled, test[judged], ~np.isin(of[judged], normal), negatives)
 
 
