@@ -147,6 +147,12 @@ def test_the_papers_latents_are_those_of_the_methods() -> None:
     wanted = {"thyroid": 4, "arrhythmia": 32, "cardio": 8, "shuttle": 8}
     for name, latents in wanted.items():
         assert settings_of(Job("tables", name, CLEAN, "ae", 1))["latent_dim"] == latents
+    assert settings_of(Job("all digits but", "8", CLEAN, "ae", 1))["latent_dim"] == 8
+
+
+def test_the_bank_is_the_whole_training_part() -> None:
+    part = round(0.95 * 60_000)  # no set has more to learn from than all digits
+    assert settings_of(Job("all digits but", "8", CLEAN, "ae", 1))["bank_windows"] >= part
 
 
 class TwoPhases(Ae):
