@@ -65,15 +65,22 @@ def test_alpha_is_the_share_of_the_noise_blocks_third_quartile(
     assert found["synthetic_auc"] == {"error": 0.5, "noise_block": 0.5, "joined": 0.5}
 
 
-@pytest.mark.parametrize(("sign", "votes"), [(1.0, True), (-1.0, False)])
-def test_a_block_that_does_harm_has_no_vote(
-    sign: float, votes: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("told", "sign", "votes"),
+    [
+        (False, 1.0, True),
+        (False, -1.0, False),  # the block does harm
+        (True, 1.0, False),  # the error alone leaves nothing to gain
+    ],
+)
+def test_a_block_that_does_harm_or_has_nothing_to_add_has_no_vote(
+    told: bool, sign: float, votes: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, validation = drawn().eval(), normal(50)
 
     def opinions(self: AnoRand, x: Tensor) -> tuple[Tensor, Tensor]:
         size = x.square().mean((1, 2))
-        return size, sign * 5 * (size - 4)
+        return size if told else x[:, 0, 0].sigmoid(), sign * 5 * (size - 4)
 
     monkeypatch.setattr(AnoRand, "opinions", opinions)
     found = model.weigh(normal(50, 1), validation, seed=0)

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from stream_ad.detector.models.base import Body, Progress, WindowModel
 from stream_ad.detector.models.descent import descend
-from stream_ad.detector.models.lis_ae import auc, kaiming
+from stream_ad.detector.models.lis_ae import TOLD, auc, kaiming
 from stream_ad.detector.networks import NETWORKS, SLOPE, widths
 from stream_ad.detector.synthetic import rare_anomalies
 
@@ -114,9 +114,10 @@ class AnoRand(WindowModel):
       1, and the worst anomalies could not be told apart.
     - The block is unstable (its AUC on real anomalies runs from 20 to 80 between seeds) and
       alpha gives it nearly all the weight. So the joined score has to tell fresh synthetic
-      anomalies from validation windows at least as well as the error alone does; else alpha
-      is 1, the block only feeds the decoder, and the report says so under ``guards``. On
-      tables this is the rule.
+      anomalies from validation windows at least as well as the error alone does, and the error
+      alone at most 99 % of them: beyond that there is nothing to gain, and which of the two tells
+      more is up to chance. Else alpha is 1, the block only feeds the decoder, and the report says
+      so under ``guards``. On tables this is the rule.
 
     Works badly where anomalies are no farther from the history than normal windows from each
     other. Costs up to twice the fit of `Ae`.
@@ -214,12 +215,12 @@ class AnoRand(WindowModel):
             "joined": auc(*(self.joined(*opinions, self.alpha) for opinions in (normal, odd))),
         }
         guards = []
-        if found["joined"] < found["error"]:
+        if found["error"] > TOLD or found["joined"] < found["error"]:
             self.alpha.fill_(1.0)
             guards.append(
                 "noise block has no vote: with it synthetic anomalies rank above "
                 f"{found['joined']:.2%} of normal windows, by the error alone above "
-                f"{found['error']:.2%}"
+                f"{found['error']:.2%} (beyond {TOLD:.0%} nothing is left to gain)"
             )
         return {"alpha": float(self.alpha), "synthetic_auc": found, "guards": guards}
 
