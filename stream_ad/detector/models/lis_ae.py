@@ -113,7 +113,7 @@ class LisAe(WindowModel):
     >>> t = torch.linspace(0, 6, 80)
     >>> x = torch.stack([t.sin(), t.cos(), t.sin()], 1).unsqueeze(1)
     >>> other = torch.stack([t.sin(), t.sin(), t.cos()], 1).unsqueeze(1)
-    >>> report = LisAe(1, 3).fit(x[:60], x[60:], epochs=5, seed=0, negatives=other)
+    >>> report = LisAe(1, 3).fit(x[::2], x[1::2], epochs=5, seed=0, negatives=other)
     >>> report["negatives"], report["guards"]
     ('given', [])
     """
