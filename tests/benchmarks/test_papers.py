@@ -148,6 +148,7 @@ def test_the_papers_latents_are_those_of_the_methods() -> None:
     for name, latents in wanted.items():
         assert settings_of(Job("tables", name, CLEAN, "ae", 1))["latent_dim"] == latents
     assert settings_of(Job("all digits but", "8", CLEAN, "ae", 1))["latent_dim"] == 8
+    assert settings_of(Job("half of the digits", "8", CLEAN, "lis_ae", 1))["latent_dim"] == 16
 
 
 def test_the_bank_is_the_whole_training_part() -> None:
