@@ -23,7 +23,7 @@ from stream_ad.detector.explanation import (
     shares,
 )
 from stream_ad.detector.index_choice import check_index
-from stream_ad.detector.inputs import as_windows
+from stream_ad.detector.inputs import as_negatives, as_windows
 from stream_ad.detector.learning import learn
 from stream_ad.detector.line import AlarmLine
 from stream_ad.detector.machine_scales import MachineScales
@@ -176,12 +176,13 @@ class Detector:
             out of bank and alarm line, and out of training unless the model learns from
             them; ``report_`` says how many there were and how many were learned from.
         negatives : float array (p, d) or (p, T, C), optional
-            Out-of-distribution examples, for models that use them.
+            Out-of-distribution examples, for models that use them; those without any value
+            are left out.
 
         Raises
         ------
         InputError
-            For arrays of a wrong shape or kind.
+            For arrays of a wrong shape or kind, and negatives without any value.
         ConfigError
             For a setting that cannot be used.
         NotEnoughHistory
@@ -192,9 +193,7 @@ class Detector:
         values = as_windows(X, "X", None)
         n, length, sensors = values.shape
         labels = None if y is None else _labels(y, n)
-        others = (
-            None if negatives is None else as_windows(negatives, "negatives", (length, sensors))
-        )
+        others = None if negatives is None else as_negatives(negatives, (length, sensors))
         start = np.arange(n, dtype=np.int64) * (length * NS)
         windows = Windows(np.full(n, MACHINE, object), start, values, np.arange(n, dtype=np.int64))
         self.sensors, self.spec = tuple(SensorConfig(name=f"x{i}") for i in range(sensors)), None

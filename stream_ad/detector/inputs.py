@@ -47,3 +47,33 @@ def as_windows(X: ArrayLike, name: str, wanted: tuple[int, int] | None) -> NDArr
         raise InputError(f"{name} has shape {given}; wanted is {shape}")
     infinite = np.isinf(values)
     return np.where(infinite, np.float32(np.nan), values) if infinite.any() else values
+
+
+def as_negatives(X: ArrayLike, wanted: tuple[int, int]) -> NDArray[np.float32]:
+    """Return negatives as windows ``(p, T, C)``, without those that hold no value at all.
+
+    Parameters
+    ----------
+    X : float array (p, d) or (p, T, C)
+        As for `as_windows`.
+    wanted : (int, int)
+        T and C of the history.
+
+    Raises
+    ------
+    InputError
+        As `as_windows`, and where no negative holds a value.
+
+    Examples
+    --------
+    >>> as_negatives([[1, 2], [np.nan, np.nan]], (1, 2))
+    array([[[1., 2.]]], dtype=float32)
+    """
+    values = as_windows(X, "negatives", wanted)
+    known = values[~np.isnan(values).all((1, 2))]
+    if not len(known):
+        raise InputError(
+            f"negatives holds {len(values)} windows, none of them with a value; "
+            "wanted is at least one that has some, or None"
+        )
+    return known

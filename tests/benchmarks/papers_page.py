@@ -87,7 +87,7 @@ PROTOCOL = (
     'One setting for all sets, `Detector(model, scaling="standard", calibration_share=0.05)` '
     "(`ncae`: robust, whose squash it undoes by itself): "
     "network, epochs and k as they come; the latent has 8 numbers (thyroid 4, arrhythmia 32) as "
-    "in the papers. "
+    "in the papers, for the halves of the digits 16. "
     "The bank is the training part without validation and calibration.",
     "`deep_sad` gets 1 % of the training rows as labelled anomalies, which are then in no other "
     "part; the other models get no label at all.",

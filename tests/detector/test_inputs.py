@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stream_ad.detector.inputs import as_windows
+from stream_ad.detector.inputs import as_negatives, as_windows
 from stream_ad.errors import InputError
 
 
@@ -31,7 +31,20 @@ def test_other_shapes_name_themselves_and_what_is_wanted(shape: tuple[int, ...])
 @pytest.mark.parametrize("shape", [(5, 3), (5, 3, 4), (5, 4, 2), (5,)])
 def test_the_wanted_shape_is_kept_to(shape: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match=r"negatives has shape .*wanted is \(n, 4, 3\)"):
-        as_windows(np.zeros(shape), "negatives", (4, 3))
+        as_negatives(np.zeros(shape), (4, 3))
+
+
+def test_negatives_without_any_value_are_left_out() -> None:
+    x = np.ones((3, 4, 2))
+    x[1] = np.nan
+    x[2, 1:] = np.nan
+    np.testing.assert_array_equal(as_negatives(x, (4, 2)), x[[0, 2]])
+
+
+@pytest.mark.parametrize("count", [0, 5])
+def test_negatives_of_which_none_has_a_value_are_an_error(count: int) -> None:
+    with pytest.raises(InputError, match=rf"negatives holds {count} windows, none .*or None"):
+        as_negatives(np.full((count, 4, 2), np.nan), (4, 2))
 
 
 @pytest.mark.parametrize("text", [[["a", "b"]], [[1, 2], [3]], [[1, {}]]])
